@@ -1,0 +1,1 @@
+"""Assignment, exposure, statistics and guardrails as pure functions. It knows nothing of algorithms."""

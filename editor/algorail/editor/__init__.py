@@ -1,0 +1,1 @@
+"""The graph editor: Streamlit pages and the canvas."""

@@ -1,0 +1,1 @@
+"""Algorithms: typed DAGs of blocks, published as immutable versions, run and recorded."""

@@ -1,0 +1,1 @@
+"""The FastAPI application: routes, authentication, problem documents. The composition root of the server."""

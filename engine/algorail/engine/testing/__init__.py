@@ -1,0 +1,1 @@
+"""What Algorail ships for its users' tests."""

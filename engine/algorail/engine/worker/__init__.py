@@ -1,0 +1,1 @@
+"""Runs that outlive a request: the durable queue and its executors."""

@@ -1,0 +1,1 @@
+"""Deploys, serves, scales and observes models. It knows nothing of algorithms."""
