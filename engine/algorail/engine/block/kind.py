@@ -26,10 +26,25 @@ class Effect(StrEnum):
 class CallContext(Protocol):
     """What a block may know of the run that calls it."""
 
-    run_id: str
-    node_id: str
-    attempt: int
-    traceparent: str
+    @property
+    def run_id(self) -> str:
+        """The run."""
+        ...
+
+    @property
+    def node_id(self) -> str:
+        """The node that is called."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """Which try this is, from 1."""
+        ...
+
+    @property
+    def traceparent(self) -> str:
+        """W3C trace context to pass on, empty if none."""
+        ...
 
     def remaining(self) -> float | None:
         """Seconds left for this call, None if unlimited; never negative."""
@@ -55,15 +70,28 @@ class Secrets(Protocol):
 class Services(Protocol):
     """What the process offers to blocks when they are built."""
 
-    home: Path
-    """State folder (ALGORAIL_HOME)."""
-    secrets: Secrets
-    clock: Clock
-    settings: Mapping[str, Mapping[str, Any]]
-    """Operator's settings by block kind name, such as `{"http_call": {"allow": ["10.0.0.7"]}}`."""
+    @property
+    def home(self) -> Path:
+        """State folder (ALGORAIL_HOME)."""
+        ...
+
+    @property
+    def secrets(self) -> Secrets:
+        """Where secret references are resolved."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """Where blocks read the time."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, Mapping[str, Any]]:
+        """Operator's settings by block kind name, such as `{"http_call": {"allow": ["10.0.0.7"]}}`."""
+        ...
 
     def shared(self, key: str, make: Callable[[], T]) -> T:
-        """One object per process and key (pools, clients, indexes); closed at shutdown (`close`, `aclose`)."""
+        """One object per process and key (a pool, a client); closed at shutdown (`close`, `aclose`)."""
         ...
 
 
