@@ -1,1 +1,1 @@
-"""The FastAPI application: routes, authentication, problem documents. The composition root of the server."""
+"""The REST interface: routes, policies, problem documents. It decides nothing that the services decide."""

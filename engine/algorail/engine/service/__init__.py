@@ -1,1 +1,1 @@
-"""What people do with algorithms: publish, split, invoke, replay. It knows no web."""
+"""Use cases over plans, runs, records and stores: what the API, the worker and the CLI call. It knows no HTTP."""
