@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import logging
 import os
+import signal
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -91,8 +92,10 @@ class Process:
     def kill(self) -> None:
         """End the child at once."""
         self.alive = False
-        with contextlib.suppress(ProcessLookupError):
-            self.child.kill()
+        if self.child.returncode is None:
+            # Not `child.kill()`: it polls first, and so takes the exit status away from the event loop's watcher.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.child.pid, signal.SIGKILL)
 
     async def aclose(self) -> None:
         """End the child and everything that watches it."""

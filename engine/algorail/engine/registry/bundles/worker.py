@@ -14,6 +14,7 @@ import resource
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -119,10 +120,13 @@ class Child:
     ) -> Any:
         seconds = context.pop("remaining", None)
         deadline = None if seconds is None else time.monotonic() + seconds
-        loop = asyncio.get_running_loop()
+        loop, home = asyncio.get_running_loop(), threading.get_ident()
 
         def emit(delta: Any) -> None:
-            loop.call_soon_threadsafe(self._send, ("emit", call_id, delta))
+            if threading.get_ident() == home:
+                self._send(("emit", call_id, delta))
+            else:
+                loop.call_soon_threadsafe(self._send, ("emit", call_id, delta))
 
         args = [_Context(**context, deadline=deadline, send=emit)] if runner.wants_context else []
         if runner.in_thread and not runner.is_async:

@@ -1,0 +1,14 @@
+"""Where all state lives: `ALGORAIL_HOME`, or the user's data folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+
+def home_folder() -> Path:
+    """The state folder of this user; it need not exist yet."""
+    named = os.environ.get("ALGORAIL_HOME")
+    return Path(named).expanduser() if named else user_data_path("algorail", appauthor=False)
