@@ -1,1 +1,1 @@
-"""Use cases over plans, runs, records and stores: what the API, the worker and the CLI call. It knows no HTTP."""
+"""Use cases over plans, runs, records and stores, for the API, the worker and the CLI. It knows no HTTP."""

@@ -46,7 +46,7 @@ class LocalSecrets:
         raise NotFound(
             f"no secret {reference!r}",
             code="secret-not-found",
-            cure="put it into a file of that name in the folder secrets of ALGORAIL_HOME, or ALGORAIL_SECRET_<NAME>",
+            cure="write it to ALGORAIL_HOME/secrets/<name>, or set ALGORAIL_SECRET_<NAME>",
         )
 
 
@@ -78,14 +78,14 @@ class ProcessServices:
             return made
 
     async def aclose(self) -> None:
-        """Close every shared object that knows `aclose` or `close`; a failure of one does not spare the others."""
+        """Close every shared object that can be closed, even when closing another one failed."""
         with self._lock:
             shared = list(self._shared.items())
             self._shared.clear()
         for key, thing in reversed(shared):
             try:
                 await _close(thing)
-            except Exception:  # noqa: BLE001 - the others must be closed too
+            except Exception:
                 log.warning("closing the shared object %r failed", key, exc_info=True)
 
 

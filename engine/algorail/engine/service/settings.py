@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from platformdirs import user_data_path
+from algorail.engine.kit.home import home_folder
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -23,94 +23,95 @@ class EngineSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     host: str = Field(
-        "127.0.0.1",
+        default="127.0.0.1",
         description="Address to listen on. Loopback, so that nothing is reachable from outside by accident.",
     )
     port: int = Field(
-        8750,
+        default=8750,
         ge=0,
         le=65535,
         description="Port to listen on; 0 takes a free one. 8750 is not a common default of others.",
     )
     allowed_hosts: tuple[str, ...] = Field(
-        (),
+        default=(),
         description="Host names accepted in the Host header beside the loopback names; "
         "`*` accepts any. Empty, because a foreign name that resolves to loopback is DNS rebinding.",
     )
     database_url: str = Field(
-        "",
+        default="",
         description="SQLAlchemy address of the database; empty means SQLite in the home folder, "
         "because one machine needs no server.",
     )
     body_limit_bytes: Positive = Field(
-        4 * 1024 * 1024,
-        description="Largest JSON body accepted. 4 MB hold an image in base64; larger inputs belong in storage.",
+        default=4 * 1024 * 1024,
+        description="Largest JSON body accepted. 4 MB hold an image in base64; larger belongs in storage.",
     )
     bundle_limit_bytes: Positive = Field(
-        16 * 1024 * 1024,
-        description="Largest code bundle accepted. Sources and declared requirements are small; models go elsewhere.",
+        default=16 * 1024 * 1024,
+        description="Largest code bundle accepted. Sources are small; models and data go elsewhere.",
     )
     max_runs: Positive = Field(
-        256,
-        description="Runs at the same time in one process. More would share the same processor and only wait longer.",
+        default=256,
+        description="Runs at the same time in one process. More would only wait for the processor.",
     )
     max_waiting: int = Field(
-        512,
+        default=512,
         ge=0,
-        description="Calls that may wait for a free place; the next gets 503. Twice `max_runs` absorbs a burst.",
+        description="Calls that may wait for a place; the next gets 503. Twice `max_runs` absorbs a burst.",
     )
     admission_wait: Seconds = Field(
-        1.0,
-        description="Seconds a call waits for a place before it gets 503. Callers retry sooner than they forgive.",
+        default=1.0,
+        description="Seconds a call waits for a place before it gets 503. Callers rather retry than wait.",
     )
     default_deadline: Seconds = Field(
-        30.0,
-        description="Seconds a run may take when neither the caller nor the plan says. Proxies cut at 60.",
+        default=30.0,
+        description="Seconds a run may take when neither caller nor plan says. Proxies cut at 60.",
     )
     max_deadline: Seconds = Field(
-        300.0,
+        default=300.0,
         description="Longest deadline a caller may ask for. Longer work belongs in an asynchronous run.",
     )
     idempotency_days: Positive = Field(
-        7,
-        description="Days an idempotency key is remembered. A week covers a retry queue that stood over a weekend.",
+        default=7,
+        description="Days an idempotency key is remembered. A week covers a retry queue over a weekend.",
     )
     routing_ttl: float = Field(
-        1.0,
+        default=1.0,
         gt=0,
         le=2,
-        description="Seconds an alias may be answered from memory. Below 2, so that a rollback holds everywhere by then.",
+        description="Seconds an alias is answered from memory. Below 2: a rollback must hold everywhere.",
     )
     compiled_plans: Positive = Field(
-        256, description="Compiled versions kept in memory, least recently used go first. About 100 KB each."
+        default=256,
+        description="Compiled versions kept in memory, least recently used go first. About 100 KB each.",
     )
     threads: Positive = Field(
-        16,
-        description="Threads for blocking work (database, `in_thread` blocks). They wait more than they compute.",
+        default=16,
+        description="Threads for blocking work (database, `in_thread` blocks). They mostly wait.",
     )
     record_window_bytes: Positive = Field(
-        32 * 1024 * 1024,
+        default=32 * 1024 * 1024,
         description="Encoded runs that may wait for their commit. 32 MB are some seconds at full speed.",
     )
     retention_days: Positive = Field(
-        30,
-        description="Days runs are kept unless the plan says. A month covers an experiment and its post-mortem.",
+        default=30,
+        description="Days runs are kept unless the plan says. A month covers an experiment and its review.",
     )
     min_free_disk_bytes: int = Field(
-        256 * 1024 * 1024,
+        default=256 * 1024 * 1024,
         ge=0,
         description="Free bytes below which the server is not ready: durable records need room to commit.",
     )
     bundle_policy: Literal["isolated", "trusted"] = Field(
-        "isolated",
+        default="isolated",
         description="`isolated` runs the code of bundles in worker processes, `trusted` in this one. "
         "Isolated, because bundles are other people's code.",
     )
     auth_ttl: float = Field(
-        1.0,
+        default=1.0,
         gt=0,
         le=60,
-        description="Seconds a checked API key is remembered, hence the longest life of a revoked one.",
+        description="Seconds a checked API key is remembered: the longest life of a revoked one.",
     )
     blocks: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
@@ -130,10 +131,10 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(
-        default_factory=lambda: user_data_path("algorail"),
-        description="State folder. The user's data folder, so that commands of the same user need no configuration.",
+        default_factory=home_folder,
+        description="State folder. The user's data folder, so that commands need no configuration.",
     )
-    engine: EngineSettings = Field(default_factory=EngineSettings, description="The engine's settings.")
+    engine: EngineSettings = EngineSettings()
 
     @property
     def database_url(self) -> str:

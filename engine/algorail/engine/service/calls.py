@@ -1,0 +1,60 @@
+"""What comes in and what goes out of an invocation: values without behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from algorail.engine.kit.errors import AlgorailError
+from algorail.engine.service.principal import Principal
+
+DEFAULT_VERSION = "@prod"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call of an algorithm.
+
+    Attributes:
+        algorithm: Its name.
+        body: The inputs, as a JSON object.
+        principal: Who calls.
+        version: A number, or an alias as `@prod`.
+        unit: Unit key of a traffic split; the plan's `unit` field is used when empty.
+        seconds: Time the caller gives, None for the default.
+        idempotency_key: Same key and same body: same run.
+        traceparent: W3C trace context of the caller.
+        emit: Receives parts of the answer as they come.
+    """
+
+    algorithm: str
+    body: bytes
+    principal: Principal
+    version: str = DEFAULT_VERSION
+    unit: str = ""
+    seconds: float | None = None
+    idempotency_key: str = ""
+    traceparent: str = ""
+    emit: Callable[[Any], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a run ended.
+
+    Attributes:
+        body: The output as JSON, empty if the run failed.
+        error: Why it failed.
+        repeated: Whether this is the remembered answer of an earlier call with the same idempotency key.
+    """
+
+    run_id: str
+    version: int
+    variant: str
+    body: bytes = b""
+    error: AlgorailError | None = None
+    repeated: bool = False
+
+
+__all__ = ["DEFAULT_VERSION", "Answer", "Call"]
