@@ -1,0 +1,62 @@
+"""Puts the commands together and turns errors into exit codes: 1 the command failed, 2 it was misused."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import entry_points, version
+from typing import Annotated
+
+import typer
+
+from algorail.engine.cli import authoring, blocks, calling, releases, server
+from algorail.engine.cli.output import errors, show_error
+from algorail.engine.kit.errors import AlgorailError
+
+GROUP = "algorail.cli"
+"""Entry points in this group add commands; each loads a `typer.Typer`."""
+
+app = typer.Typer(
+    name="algorail",
+    help="Typed ML algorithms as versioned graphs: write in Python, publish, call, trace every block.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(show: bool) -> None:
+    if show:
+        sys.stdout.write(f"algorail {version('algorail')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Commands talk to the server that `algorail up` started, or to ALGORAIL_URL with ALGORAIL_API_KEY."""
+
+
+def build() -> typer.Typer:
+    """The whole command, with what other packages add."""
+    for module in (server, authoring, calling, releases):
+        module.register(app)
+    app.add_typer(blocks.app, name="block")
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        app.add_typer(point.load(), name=point.name)
+    return app
+
+
+def run() -> None:
+    """Run the command of `sys.argv`."""
+    try:
+        build()()
+    except AlgorailError as error:
+        show_error(error, as_json="--json" in sys.argv)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        errors.print("[dim]stopped[/]")
+        sys.exit(130)

@@ -1,0 +1,105 @@
+"""From `FILE.py:NAME` to a plan and, if it has blocks of its own, a code bundle.
+
+The file is imported here, in the author's own process: it is the author's code. The server never does.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+
+from algorail.engine.block.kind import BlockKind
+from algorail.engine.dsl import Algorithm
+from algorail.engine.kit.errors import InvalidInput, NotFound
+from algorail.engine.plan.document import Plan
+from algorail.engine.registry.bundles.archive import Bundle
+from algorail.engine.registry.bundles.pack import local_modules, pack
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An algorithm as its file defines it, ready to be published."""
+
+    plan: Plan
+    bundle: Bundle | None
+
+
+def load(target: str, requirements: Iterable[str] = ()) -> Loaded:
+    """Import `FILE.py:NAME` (`:NAME` may be left out when the file defines one algorithm).
+
+    Raises:
+        NotFound: `file-not-found`, `algorithm-not-in-file` with the names that are there.
+        InvalidInput: `file-does-not-import`, with what it raised.
+    """
+    path, _, name = target.partition(":")
+    file = Path(path).resolve()
+    if not file.is_file():
+        raise NotFound(f"no file {path!r}", code="file-not-found")
+    module = import_file(file)
+    plan = _pick(module, name, path).plan
+    blocks = list(_own_blocks(plan, file))
+    if not blocks:
+        return Loaded(plan, None)
+    bundle = pack(file, blocks, requirements)
+    return Loaded(msgspec.structs.replace(plan, bundle=bundle.digest), bundle)
+
+
+def import_file(file: Path) -> ModuleType:
+    """Import a file under its own name, with its folder in front of the path, as `python FILE` would.
+
+    Raises:
+        InvalidInput: `file-does-not-import`.
+    """
+    folder = str(file.parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None or spec.loader is None:
+        raise InvalidInput(f"{file.name} is not a Python file", code="file-does-not-import")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[file.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        where = f"{type(error).__name__}: {error}"
+        raise InvalidInput(f"{file.name} does not import: {where}", code="file-does-not-import") from error
+    return module
+
+
+def _pick(module: ModuleType, name: str, path: str) -> Algorithm[..., Any]:
+    found = {
+        attribute: value
+        for attribute, value in vars(module).items()
+        if isinstance(value, Algorithm) and value.__module__ == module.__name__
+    }
+    if not name and len(found) == 1:
+        return next(iter(found.values()))
+    if name in found:
+        return found[name]
+    names = ", ".join(sorted(found)) or "none"
+    wanted = f"no algorithm {name!r} in {path}" if name else f"{path} defines several algorithms"
+    raise NotFound(wanted, code="algorithm-not-in-file", cure=f"write {path}:NAME, with one of: {names}")
+
+
+def _own_blocks(plan: Plan, file: Path) -> Iterator[tuple[BlockKind, str, str]]:
+    """The blocks that the plan uses and that are defined in the file or the modules beside it."""
+    used = {node.kind for node in plan.nodes} | {str(node.config.get("kind", "")) for node in plan.nodes}
+    local = {path.resolve() for path in local_modules(file, file.parent)}
+    seen: set[str] = set()
+    for module in list(sys.modules.values()):
+        source = getattr(module, "__file__", None)
+        if not source or Path(source).resolve() not in local:
+            continue
+        for attribute, value in list(vars(module).items()):
+            kind = getattr(value, "kind", None)
+            defined_here = getattr(value, "__module__", module.__name__) == module.__name__
+            if isinstance(kind, BlockKind) and defined_here and kind.key in used and kind.key not in seen:
+                seen.add(kind.key)
+                yield kind, module.__name__, attribute
