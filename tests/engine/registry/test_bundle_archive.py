@@ -4,6 +4,7 @@ import zipfile
 
 import msgspec
 import pytest
+
 from algorail.engine.kit.errors import InvalidInput, LimitExceeded
 from algorail.engine.registry.bundles import archive
 from algorail.engine.registry.bundles.archive import (

@@ -1,6 +1,7 @@
 import textwrap
 
 import pytest
+
 from algorail.engine.kit.errors import InvalidInput
 from algorail.engine.registry.bundles import environment
 from algorail.engine.registry.bundles.pack import local_modules, script_metadata

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from algorail.engine.kit.errors import BlockFailed, Unavailable
 from algorail.engine.registry.bundles.pool import Pool
 from algorail.engine.registry.bundles.process import Launch

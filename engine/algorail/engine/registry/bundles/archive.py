@@ -6,6 +6,7 @@ import hashlib
 import io
 import stat
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
@@ -103,7 +104,7 @@ def from_zip(data: bytes) -> Bundle:
             members = _checked_members(archive)
             manifest = msgspec.json.decode(archive.read(MANIFEST), type=Manifest)
             sources = {info.filename: archive.read(info) for info in members if info.filename != MANIFEST}
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, RuntimeError, EOFError) as error:
         raise _invalid(f"not a bundle: {error}") from error
     except msgspec.DecodeError as error:
         raise _invalid(f"{MANIFEST} does not read: {error}") from error
