@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
+from cel_expr_python import cel
+
 from algorail.engine.kit.errors import InvalidInput
 from algorail.engine.plan.types import (
     AnyType,
@@ -19,7 +21,6 @@ from algorail.engine.plan.types import (
     UnionType,
     VectorType,
 )
-from cel_expr_python import cel
 
 MAX_DEPTH = 64
 """How deep a value may nest; far deeper ones overflow the stack of the library."""

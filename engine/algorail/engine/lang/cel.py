@@ -17,6 +17,8 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
+from cel_expr_python import cel
+
 from algorail.engine.kit.errors import ConfigInvalid, InvalidInput, LimitExceeded, Problem
 from algorail.engine.lang._cel_errors import compile_problems, evaluation_error, problem_at
 from algorail.engine.lang._cel_rules import Findings, Path, examine, known_type
@@ -24,7 +26,6 @@ from algorail.engine.lang._cel_tree import Expr, read_tree
 from algorail.engine.lang._cel_types import Convert, cel_type, converter, plain, port_type
 from algorail.engine.lang.language import ExpressionLanguage
 from algorail.engine.plan.types import FieldType, ScalarType, Sensitivity, Type
-from cel_expr_python import cel
 
 MAX_LENGTH = 1_000
 """Characters of an expression."""
