@@ -32,6 +32,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
 import msgspec
+
 from algorail.engine.plan.types import Type
 
 SCHEMA = "algorail/plan@1"
