@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from algorail.engine.kit.errors import Cancelled, InvalidInput, LimitExceeded
 from starlette.types import Message, Receive
+
+from algorail.engine.kit.errors import Cancelled, InvalidInput, LimitExceeded
 
 
 async def read_body(receive: Receive, limit: int, declared: bytes | None = None) -> bytes:

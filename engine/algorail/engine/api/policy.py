@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from algorail.engine.service.principal import Scope
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute, Route
+
+from algorail.engine.service.principal import Scope
 
 
 @dataclass(frozen=True, slots=True)

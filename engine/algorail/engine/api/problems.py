@@ -6,6 +6,8 @@ import math
 from typing import Any
 
 import orjson
+from starlette.responses import Response
+
 from algorail.engine.kit.errors import (
     AlgorailError,
     BlockFailed,
@@ -19,7 +21,6 @@ from algorail.engine.kit.errors import (
     Overloaded,
     Unavailable,
 )
-from starlette.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
 

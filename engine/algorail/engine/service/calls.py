@@ -25,7 +25,7 @@ class Call:
         seconds: Time the caller gives, None for the default.
         idempotency_key: Same key and same body: same run.
         traceparent: W3C trace context of the caller.
-        emit: Receives parts of the answer as they come.
+        emit: Receives (node id, part of the answer) as parts come.
     """
 
     algorithm: str
@@ -36,7 +36,7 @@ class Call:
     seconds: float | None = None
     idempotency_key: str = ""
     traceparent: str = ""
-    emit: Callable[[Any], None] | None = None
+    emit: Callable[[str, Any], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

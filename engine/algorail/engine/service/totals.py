@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -70,10 +69,6 @@ class RunTotals:
         for child in block.children:
             for inner in child.blocks:
                 self._add_block(child.algorithm, inner)
-
-    def snapshot(self) -> Iterator[tuple[tuple[str, str, str, str], Durations]]:
-        """The runs' histograms, safe to walk while runs are added."""
-        yield from list(self.runs.items())
 
 
 __all__ = ["BOUNDS", "Durations", "RunTotals"]
