@@ -1,0 +1,189 @@
+"""`vector_search`: the nearest rows of a FAISS index, with their payloads, filtered by payload fields."""
+
+from __future__ import annotations
+
+import asyncio
+import keyword
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+
+from algorail.blocks.indexes import Condition, FromPort, Hit, IndexStore, LiveIndex
+from algorail.blocks.indexes.filters import Clause, clauses
+from algorail.blocks.indexes.searching import MAX_K, LoadedIndex, Prepared
+from algorail.blocks.indexes.sources import MAX_DIMENSIONS, Matrix
+from algorail.engine.block.kind import BlockKind, Effect, Port, Runner, Services, Signature
+from algorail.engine.kit.errors import ConfigInvalid, LimitExceeded, Problem
+from algorail.engine.kit.ids import NAME
+from algorail.engine.plan.types import (
+    AnyType,
+    DictType,
+    Field,
+    ListType,
+    ObjectType,
+    ScalarType,
+    Type,
+    UnionType,
+    VectorType,
+)
+
+INLINE_MICROS = 500.0
+"""A search expected to take less runs on the event loop: handing it to a thread costs about 250 µs of CPU."""
+MAX_BATCH = 1_000
+
+_INTEGER = ScalarType("integer")
+_SCALAR = UnionType((ScalarType("string"), ScalarType("number"), ScalarType("boolean")))
+_HITS = ListType(
+    ObjectType(
+        fields={
+            "id": Field(UnionType((_INTEGER, ScalarType("string")))),
+            "score": Field(ScalarType("number")),
+            "payload": Field(DictType(AnyType())),
+        },
+        title="Hit",
+    )
+)
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """Configuration of `vector_search`.
+
+    Attributes:
+        index: Name of the index.
+        version: Stay at this version of it; follow the current one if not given.
+        k: How many hits, unless the port `k` says otherwise.
+        size: Dimensions of the vectors, for the check of the plan.
+        batch: Take `vectors`, a list, and give a list of hits for each.
+        payload: Whether hits carry the rows' fields.
+        exact: Compare every row that may match, whatever it costs.
+        filter: Conditions by payload field; all must hold.
+    """
+
+    index: str
+    version: str | None = None
+    k: Annotated[int, msgspec.Meta(ge=1, le=MAX_K)] = 5
+    size: Annotated[int, msgspec.Meta(ge=1, le=MAX_DIMENSIONS)] | None = None
+    batch: bool = False
+    payload: bool = True
+    exact: bool = False
+    filter: dict[str, Condition] = {}
+
+
+def signature(config: Config) -> Signature:
+    """Ports: `vector` (or `vectors`), `k`, and one for every filter value that comes with the call.
+
+    Raises:
+        ConfigInvalid: With every problem of the configuration.
+    """
+    problems = [
+        Problem(
+            code="config-invalid",
+            port=field,
+            message=f"{value!r} is not a name",
+            cure="lower case, digits, - and _",
+        )
+        for field, value in (("index", config.index), ("version", config.version))
+        if value is not None and not NAME.fullmatch(value)
+    ]
+    vector: Type = VectorType(config.size)
+    inputs = {"vectors": Port(ListType(vector))} if config.batch else {"vector": Port(vector)}
+    inputs["k"] = Port(_INTEGER, required=False, default=config.k, doc="How many hits")
+    for field, condition in config.filter.items():
+        values = [(operator, value) for operator, value in condition.parts()]
+        if not values:
+            problems.append(Problem(code="config-invalid", port=f"filter.{field}", message="has no operator"))
+        for operator, value in values:
+            if isinstance(value, FromPort):
+                problems += _add_port(inputs, value, operator, field)
+    if problems:
+        raise ConfigInvalid("vector_search is not configured correctly", problems=problems)
+    return Signature(inputs, ListType(_HITS) if config.batch else _HITS)
+
+
+def _add_port(inputs: dict[str, Port], source: FromPort, operator: str, field: str) -> list[Problem]:
+    name = source.port
+    kind: Type = ListType(_SCALAR) if operator == "in" else _SCALAR
+    if source.optional:
+        kind = UnionType((kind, ScalarType("null")))
+    port = Port(kind, required=not source.optional, doc=f"Filter: {field} {operator}")
+    where = f"filter.{field}.{operator}"
+    if not name.isidentifier() or keyword.iskeyword(name) or name in {"vector", "vectors", "k"}:
+        return [
+            Problem(
+                code="config-invalid", port=where, message=f"{name!r} cannot be the name of a filter port"
+            )
+        ]
+    if inputs.setdefault(name, port).type != port.type:
+        return [
+            Problem(code="config-invalid", port=where, message=f"port {name!r} is already of another type")
+        ]
+    return []
+
+
+class VectorSearch:
+    """A configured search over a live index.
+
+    Args:
+        config: What to search.
+        index: Where.
+    """
+
+    def __init__(self, config: Config, index: LiveIndex) -> None:
+        self._config = config
+        self._index = index
+
+    async def one(self, *, vector: Any, k: int | None = None, **values: Any) -> list[Hit]:
+        """The nearest rows of one vector."""
+        return (await self._search([vector], k, values))[0]
+
+    async def many(self, *, vectors: Sequence[Any], k: int | None = None, **values: Any) -> list[list[Hit]]:
+        """The nearest rows of each vector."""
+        if len(vectors) > MAX_BATCH:
+            raise LimitExceeded(
+                f"{len(vectors)} query vectors at once, at most {MAX_BATCH}", code="vector-search-batch"
+            )
+        return await self._search(vectors, k, values) if vectors else []
+
+    async def _search(
+        self, vectors: Sequence[Any], k: int | None, values: Mapping[str, Any]
+    ) -> list[list[Hit]]:
+        config = self._config
+        loaded = self._index.get()
+        queries = loaded.queries(vectors)
+        wanted: tuple[Clause, ...] = clauses(config.filter, values) if config.filter else ()
+        prepared = loaded.prepare(config.k if k is None else k, wanted, exact=config.exact)
+        if prepared.micros * len(queries) <= INLINE_MICROS:
+            return self._answer(loaded, prepared, queries)
+        return await asyncio.get_running_loop().run_in_executor(None, self._answer, loaded, prepared, queries)
+
+    def _answer(self, loaded: LoadedIndex, prepared: Prepared, queries: Matrix) -> list[list[Hit]]:
+        lines = zip(*loaded.search(prepared, queries), strict=True)
+        return [loaded.hits(scores, rows, payload=self._config.payload) for scores, rows in lines]
+
+
+def build(config: Config, services: Services) -> Runner:
+    """Open the index (once per process) and return the search.
+
+    Raises:
+        NotFound: `index-not-found`, listing the indexes there are.
+        Unavailable: `index-corrupt`.
+    """
+    store = IndexStore(services.home)
+    key = f"vector_search:{config.index}:{config.version or 'current'}"
+    index = services.shared(key, lambda: LiveIndex(store, config.index, config.version, clock=services.clock))
+    search = VectorSearch(config, index)
+    call: Callable[..., Awaitable[Any]] = search.many if config.batch else search.one
+    return Runner(call=call, is_async=True)
+
+
+KIND = BlockKind(
+    name="vector_search",
+    version=1,
+    summary="Nearest rows of a FAISS index, with payloads and filters.",
+    config=Config,
+    signature=signature,
+    build=build,
+    effect=Effect.READ,
+    category="data",
+)
