@@ -1,0 +1,142 @@
+"""What a run carries along: identity, deadline, clock, where deltas go. Knows nothing of plans."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from algorail.engine.kit.clock import SYSTEM_CLOCK, Clock
+from algorail.engine.kit.ids import new_id
+
+if TYPE_CHECKING:
+    from algorail.engine.run.trace import Trace
+
+Emit = Callable[[str, Any], None]
+"""Receives (node id, delta) while a run streams its answer."""
+
+
+class RunContext:
+    """One run's own data; made per run, never shared by two at once.
+
+    Attributes:
+        record: Whether values and times are kept; the result is in `trace`.
+        clock: Where time is read.
+        deadline: Monotonic second of `clock` at which the run is over, None if it may take forever.
+        emit: Receives parts of the answer, None if nobody listens.
+        traceparent: W3C trace context of the caller.
+        overrides: Outputs pinned by node id; those nodes and what only they need do not run.
+        depth: How many algorithms are above this one.
+        trace: What happened, from the start of a recorded run on.
+    """
+
+    __slots__ = (
+        "_run_id", "clock", "deadline", "depth", "emit", "overrides", "record", "trace", "traceparent",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        run_id: str = "",
+        *,
+        record: bool = True,
+        timeout: float | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        emit: Emit | None = None,
+        traceparent: str = "",
+        overrides: Mapping[str, Any] | None = None,
+        depth: int = 0,
+    ) -> None:
+        self._run_id = run_id
+        self.record = record
+        self.clock = clock
+        self.deadline = None if timeout is None else clock.monotonic() + timeout
+        self.emit = emit
+        self.traceparent = traceparent
+        self.overrides = overrides
+        self.depth = depth
+        self.trace: Trace | None = None
+
+    @property
+    def run_id(self) -> str:
+        """Identity of the run; made when first asked for, if none was given."""
+        if not self._run_id:
+            self._run_id = new_id("run", now_ns=self.clock.now_ns())
+        return self._run_id
+
+    def remaining(self) -> float | None:
+        """Seconds left until the deadline, never negative; None without one."""
+        return None if self.deadline is None else max(0.0, self.deadline - self.clock.monotonic())
+
+    def limit(self, timeout: float | None) -> None:
+        """Bring the deadline forward to `timeout` seconds from now, if that is earlier."""
+        if timeout is None:
+            return
+        limit = self.clock.monotonic() + timeout
+        if self.deadline is None or limit < self.deadline:
+            self.deadline = limit
+
+    def child(self, node: str, position: int | None = None) -> RunContext:
+        """The context of a sub-algorithm's run: same deadline, clock and listener, an identity below.
+
+        The identity follows from the node (and the item's position), so that effect keys stay the same
+        when a run is recovered.
+        """
+        step = node if position is None else f"{node}.{position}"
+        child = RunContext(
+            f"{self.run_id}:{step}",
+            record=self.record,
+            clock=self.clock,
+            emit=self.emit,
+            traceparent=self.traceparent,
+            depth=self.depth + 1,
+        )
+        child.deadline = self.deadline
+        return child
+
+
+class NodeContext:
+    """What a block that asks for it learns of its call (`block.kind.CallContext`)."""
+
+    __slots__ = ("_deadline", "_run", "attempt", "item", "node_id")
+
+    def __init__(self, run: RunContext, node_id: str, attempt: int = 1, timeout: float | None = None) -> None:
+        self._run = run
+        self._deadline = run.deadline
+        self.node_id = node_id
+        self.attempt = attempt
+        self.item: int | None = None
+        if timeout is not None:
+            limit = run.clock.monotonic() + timeout
+            self._deadline = limit if self._deadline is None else min(limit, self._deadline)
+
+    @property
+    def run_id(self) -> str:
+        """Identity of the run."""
+        return self._run.run_id
+
+    @property
+    def traceparent(self) -> str:
+        """W3C trace context to pass on."""
+        return self._run.traceparent
+
+    def remaining(self) -> float | None:
+        """Seconds left for this call, None if unlimited; never negative."""
+        return None if self._deadline is None else max(0.0, self._deadline - self._run.clock.monotonic())
+
+    def effect_key(self) -> str:
+        """Stable over retries and recovery: run id, node id and, inside `each`, the item's position."""
+        key = f"{self._run.run_id}:{self.node_id}"
+        return key if self.item is None else f"{key}:{self.item}"
+
+    def emit(self, delta: Any) -> None:
+        """Send a part of the answer to whoever streams this run."""
+        if self._run.emit is not None:
+            self._run.emit(self.node_id, delta)
+
+
+def current_task() -> asyncio.Task[Any]:
+    """The running task. A run always has one."""
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("a run needs a running event loop and task")
+    return task

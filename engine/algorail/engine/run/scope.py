@@ -1,0 +1,131 @@
+"""Tasks that live and die together: the first failure ends all of them at once.
+
+`asyncio.TaskGroup` does the same but costs a task and a wake-up for blocks that finish without waiting;
+here such a block is done before `start` returns (Python 3.12 and later) and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from algorail.engine.run.context import current_task
+
+EAGER = sys.version_info >= (3, 12)
+
+_Coroutine = Coroutine[Any, Any, Any]
+
+
+class Scope:
+    """The tasks of one region of a run, owned by the task that made it."""
+
+    __slots__ = ("_closed", "_loop", "_owner", "_tasks", "error")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._owner = current_task()
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._closed = False
+        self.error: BaseException | None = None
+
+    if EAGER:
+
+        def start(self, coroutine: _Coroutine) -> asyncio.Task[Any] | None:
+            """Run it up to its first wait, beside the owner. None if it is already done.
+
+            Raises:
+                BaseException: What the coroutine raised before it first waited.
+            """
+            task = asyncio.Task(coroutine, loop=self._loop, eager_start=True)  # type: ignore[call-arg, unused-ignore]
+            if task.done():
+                task.result()
+                return None
+            self._tasks.append(task)
+            task.add_done_callback(self._finished)
+            return task
+
+    else:
+
+        def start(self, coroutine: _Coroutine) -> asyncio.Task[Any] | None:
+            """Run it beside the owner, from the owner's next wait on."""
+            task = self._loop.create_task(coroutine)
+            self._tasks.append(task)
+            task.add_done_callback(self._finished)
+            return task
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None and self.error is None and not self._closed:
+            self.error = error
+            self._owner.cancel()
+
+    async def abort(self, error: BaseException) -> BaseException:
+        """Cancel what still runs, wait until it is gone, and tell what the cause was.
+
+        Args:
+            error: What the owner caught; a cancellation that this scope asked for gives way to its cause.
+        """
+        self._closed = True
+        await end(self._tasks)
+        if self.error is None:
+            return error
+        self._owner.uncancel()
+        return self.error
+
+
+class Shared:
+    """Nodes that several branches may want: each is run by the first that asks, at most once.
+
+    Their failure is the failure of those who ask, not of the run: the asking branch may have an alternative.
+    """
+
+    __slots__ = ("_outcomes", "_tasks")
+
+    def __init__(self) -> None:
+        self._tasks: dict[int, asyncio.Task[Any]] = {}
+        self._outcomes: dict[int, BaseException | None] = {}
+
+    async def pull(self, node: int, make: Callable[[], _Coroutine]) -> None:
+        """Wait until the node has its value; start it if nobody has."""
+        task = self._tasks.get(node)
+        if task is None:
+            task = self._tasks[node] = asyncio.get_running_loop().create_task(make())
+            task.add_done_callback(_retrieve)
+        if not task.done():
+            # Cancelling one of those who wait must not take the value from the others.
+            await asyncio.shield(task)
+        task.result()
+
+    def pull_now(self, node: int, make: Callable[[], None]) -> None:
+        """The same for a node whose whole region is sync."""
+        if node not in self._outcomes:
+            try:
+                make()
+            except Exception as error:
+                self._outcomes[node] = error
+                raise
+            self._outcomes[node] = None
+        elif (outcome := self._outcomes[node]) is not None:
+            raise outcome
+
+    async def close(self) -> None:
+        """Cancel what nobody waits for any more."""
+        await end(list(self._tasks.values()))
+
+
+async def end(tasks: list[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait until they are gone."""
+    pending = [task for task in tasks if not task.done()]
+    for task in pending:
+        task.cancel()
+    if pending:
+        await asyncio.wait(pending)
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()
