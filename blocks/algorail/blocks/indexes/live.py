@@ -44,7 +44,7 @@ class LiveIndex:
         self._mark: Mark | None = None if self._pinned else store.mark(name)
         self._loaded = LoadedIndex(store.folder(name, store.show(name, version).version))
         self._next_look = clock.monotonic() + LOOK_SECONDS
-        self._swap: threading.Thread | None = None
+        self._swapping = threading.Lock()
         self.failure: AlgorailError | None = None
 
     def get(self) -> LoadedIndex:
@@ -55,8 +55,8 @@ class LiveIndex:
 
     def settle(self) -> None:
         """Wait until a swap that has begun is over."""
-        if self._swap is not None:
-            self._swap.join()
+        with self._swapping:
+            return
 
     def close(self) -> None:
         """Stop following the pointer."""
@@ -64,13 +64,17 @@ class LiveIndex:
         self.settle()
 
     def _look(self) -> None:
+        # One at a time: of two loads at once the older pointer could win.
+        if not self._swapping.acquire(blocking=False):
+            return
         self._next_look = self._clock.monotonic() + LOOK_SECONDS
         mark = self._store.mark(self._name)
-        if mark is None or mark == self._mark or (self._swap is not None and self._swap.is_alive()):
+        if mark is None or mark == self._mark:
+            self._swapping.release()
             return
+        # Noted before the pointer is read: if it moves in between, the next look sees that.
         self._mark = mark
-        self._swap = threading.Thread(target=self._follow, name=f"load index {self._name}", daemon=True)
-        self._swap.start()
+        threading.Thread(target=self._follow, name=f"load index {self._name}", daemon=True).start()
 
     def _follow(self) -> None:
         before = self._loaded.version.version
@@ -83,3 +87,5 @@ class LiveIndex:
         except AlgorailError as error:
             self.failure = error
             log.error("index %s stays at %s: %s", self._name, before, error)
+        finally:
+            self._swapping.release()

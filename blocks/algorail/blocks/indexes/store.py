@@ -81,7 +81,7 @@ class IndexStore:
             Unavailable: `index-corrupt`.
         """
         current = self.current(name)
-        wanted = version or current
+        wanted = current if version is None else version
         if wanted is None or not self.folder(name, wanted).is_dir():
             raise self._missing(name, version)
         return replace(manifest.read(self.folder(name, wanted)), current=wanted == current)
@@ -129,7 +129,7 @@ class IndexStore:
             Conflict: `index-in-use`, if the version is the current one.
         """
         folder = self.folder(name, version)
-        if not (folder.is_dir() if version else self._folders(folder)):
+        if not (self._folders(folder) if version is None else folder.is_dir()):
             raise self._missing(name, version)
         if version is not None and version == self.current(name):
             raise Conflict(
