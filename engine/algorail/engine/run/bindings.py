@@ -10,8 +10,8 @@ from algorail.engine.kit.errors import PlanInvalid
 from algorail.engine.lang.cel import compile_cel
 from algorail.engine.lang.language import Program
 from algorail.engine.plan.document import Binding, Cel, DictOf, ListOf, Op, Ref, Value
+from algorail.engine.plan.ops import OPERATORS
 from algorail.engine.plan.types import AnyType
-from algorail.engine.run.operators import OPERATORS
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
 _PLAIN = (type(None), bool, int, float, str, bytes)

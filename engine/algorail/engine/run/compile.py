@@ -21,6 +21,7 @@ from algorail.engine.block.kind import Kinds, Services
 from algorail.engine.kit.clock import SYSTEM_CLOCK, Clock
 from algorail.engine.kit.errors import DeadlineExceeded
 from algorail.engine.plan.document import Plan
+from algorail.engine.plan.ops import HELPERS
 from algorail.engine.run import failure
 from algorail.engine.run.bindings import fresh
 from algorail.engine.run.calls import Call
@@ -125,6 +126,7 @@ class CompiledPlan:
             f"<algorail {self.plan.name} {id(self):x}{'' if record else ' unrecorded'} {hash(pinned):x}>"
         )
         namespace: dict[str, Any] = {
+            **HELPERS,
             "__name__": "algorail.generated",
             "NodeContext": NodeContext,
             "Scope": Scope,
