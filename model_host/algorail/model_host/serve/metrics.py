@@ -42,7 +42,7 @@ class ReplicaMetrics:
             registry=registry,
         )
         queued = Gauge("algorail_model_queued_rows", "Rows that wait.", names, registry=registry)
-        queued.labels(model, version).set_function(queued_rows)  # type: ignore[no-untyped-call]
+        queued.labels(model, version).set_function(queued_rows)
         self.in_flight = Gauge(
             "algorail_model_requests_in_flight", "Requests that have no answer yet.", names, registry=registry
         ).labels(model, version)
@@ -67,4 +67,4 @@ class ReplicaMetrics:
 
     def render(self) -> bytes:
         """In the Prometheus text format."""
-        return generate_latest(self._registry)
+        return generate_latest(self._registry)  # type: ignore[no-untyped-call]
