@@ -58,7 +58,9 @@ class RecordStore(Protocol):
     """Keeps runs. Blocking; called from the writer's thread or a pool, never from the event loop."""
 
     def write(self, batch: Sequence[EncodedRun]) -> None:
-        """Commit all of the batch or none of it; writing a run id again replaces it.
+        """Commit the batch; when it returns, all of it is on disk. Writing a run id again replaces it.
+
+        A store may commit day by day: after an error the whole batch is simply written again.
 
         Raises:
             Unavailable: If the store cannot commit (locked, full, away); the batch may be tried again.

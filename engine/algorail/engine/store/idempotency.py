@@ -53,10 +53,10 @@ def claim(
     return Claim(run_id=row.run_id, is_new=False, response=row.response)
 
 
-def answer(tx: Connection, *, route: str, key: str, response: bytes) -> None:
-    """Keep the answer, to give it again."""
+def answer(tx: Connection, *, route: str, key: str, response: bytes, kept_ns: int = KEPT_NS) -> None:
+    """Keep the answer, to give it again, for `kept_ns` from now on."""
     mine = (IDEMPOTENCY.c.route == route) & (IDEMPOTENCY.c.key == key)
-    tx.execute(update(IDEMPOTENCY).where(mine).values(response=response))
+    tx.execute(update(IDEMPOTENCY).where(mine).values(response=response, expires_ns=now_ns() + kept_ns))
 
 
 def release(tx: Connection, *, route: str, key: str, run_id: str) -> None:

@@ -1,0 +1,346 @@
+"""The writer: takes finished runs from the event loop, encodes and commits them in its own thread.
+
+`durable` resolves after COMMIT; whatever else waits is committed with it (group commit), and one call wakes
+the loop for the whole batch. `offer` returns at once: the run waits in a bounded window, and what does not fit
+is dropped and counted, never silently. When the store fails, durable runs wait and are tried again until
+their caller's time is up, offered ones stay in the window.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import zlib
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from algorail.engine.kit.errors import AlgorailError, Unavailable
+from algorail.engine.record.encoder import RecordEncoder, RecordOptions
+from algorail.engine.record.shape import RecordShape
+from algorail.engine.record.store import EncodedRun, RecordStore
+from algorail.engine.run.outcome import RunRecord, RunStatus
+
+NOT_DURABLE_CURE = "the run was done but is not safely on record: retry with the same idempotency key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriterOptions:
+    """Bounds of the writer.
+
+    Attributes:
+        window_runs: Runs that may wait, encoded or not; more are refused (durable) or dropped (offered).
+        window_bytes: Encoded bytes of offered runs that may wait while the store fails.
+        batch_runs: Runs in one commit; keeps a commit, and with it the wait of a durable run, short.
+        batch_bytes: Encoded bytes in one commit.
+        linger: Seconds that offered runs may wait for company, so that fsync is shared.
+        retry_after: Seconds before a failed commit is tried again.
+        durable_timeout: Seconds that a durable run waits if its caller names no deadline.
+    """
+
+    window_runs: int = 4_096
+    window_bytes: int = 64 * 1024 * 1024
+    batch_runs: int = 512
+    batch_bytes: int = 8 * 1024 * 1024
+    linger: float = 0.05
+    retry_after: float = 0.1
+    durable_timeout: float = 10.0
+
+
+@dataclass(slots=True)
+class WriterStats:
+    """Counters since the start, for `/metrics` and `algorail doctor`.
+
+    Attributes:
+        written: Runs committed.
+        commits: Transactions committed.
+        retries: Commits that failed and are tried again.
+        dropped: Runs lost because the window was full or the writer was closed.
+        sampled_out: Runs left out on purpose by `sampled`.
+        unencodable: Runs whose encoding failed (a defect; the run's row is lost).
+        expired: Durable runs whose caller was told that they are not on record.
+        waiting: Runs in the window now.
+        waiting_bytes: Encoded bytes in the window now.
+    """
+
+    written: int = 0
+    commits: int = 0
+    retries: int = 0
+    dropped: int = 0
+    sampled_out: int = 0
+    unencodable: int = 0
+    expired: int = 0
+    waiting: int = 0
+    waiting_bytes: int = 0
+
+
+class _Waiter:
+    """Who waits for a durable run: resolved on its own loop."""
+
+    __slots__ = ("future", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.future: asyncio.Future[None] = loop.create_future()
+
+
+@dataclass(slots=True)
+class _Item:
+    record: RunRecord
+    shape: RecordShape
+    waiter: _Waiter | None
+
+
+@dataclass(slots=True)
+class _Ready:
+    run: EncodedRun
+    size: int
+    waiter: _Waiter | None
+
+
+class RecordWriter:
+    """Writes runs to a store. Its thread starts with the first run; `close` flushes and ends it.
+
+    Args:
+        store: Where runs are kept; called from the writer's thread only.
+        options: Bounds.
+        encoding: The operator's choices of what is kept.
+    """
+
+    def __init__(
+        self,
+        store: RecordStore,
+        *,
+        options: WriterOptions | None = None,
+        encoding: RecordOptions | None = None,
+    ) -> None:
+        self._store = store
+        self._options = options or WriterOptions()
+        self._encoder = RecordEncoder(encoding)
+        self._stats = WriterStats()
+        self._wake = threading.Condition()
+        self._queue: deque[_Item] = deque()
+        self._ready: deque[_Ready] = deque()
+        self._urgent = False
+        self._closing = False
+        self._thread: threading.Thread | None = None
+
+    async def record(self, record: RunRecord, shape: RecordShape, *, within: float | None = None) -> None:
+        """Record a run as its plan's policy says; returns when the policy allows the answer."""
+        mode = shape.plan.record.mode
+        if mode == "durable":
+            await self.durable(record, shape, within=within)
+        elif mode != "off":
+            self.offer(record, shape)
+
+    async def durable(self, record: RunRecord, shape: RecordShape, *, within: float | None = None) -> None:
+        """Return when the run is on disk.
+
+        Args:
+            within: Seconds until the caller must answer; None means `durable_timeout`.
+
+        Raises:
+            Unavailable: `record-unavailable` if it could not be committed in that time. The run stays in the
+                window and is still written if the store comes back.
+        """
+        loop = asyncio.get_running_loop()
+        waiter = _Waiter(loop)
+        if not self._put(_Item(record, shape, waiter)):
+            raise self._refusal("the record's window is full")
+        seconds = self._options.durable_timeout if within is None else max(0.0, within)
+        timer = loop.call_later(seconds, self._expire, waiter)
+        try:
+            await waiter.future
+        finally:
+            timer.cancel()
+
+    def offer(self, record: RunRecord, shape: RecordShape) -> bool:
+        """Record a run soon; False if it was dropped or sampled out (both are counted)."""
+        policy = shape.plan.record
+        if policy.mode == "sampled" and not is_sampled(record, policy.rate):
+            with self._wake:
+                self._stats.sampled_out += 1
+            return False
+        return self._put(_Item(record, shape, None))
+
+    def stats(self) -> WriterStats:
+        """A copy of the counters."""
+        with self._wake:
+            found = WriterStats(**{name: getattr(self._stats, name) for name in WriterStats.__slots__})
+            found.waiting = len(self._queue) + len(self._ready)
+            found.waiting_bytes = sum(ready.size for ready in self._ready)
+            return found
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Write what waits, then end the thread; what cannot be written in time is counted as dropped."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+            thread = self._thread
+        if thread is not None:
+            thread.join(timeout)
+        with self._wake:
+            left = [item.waiter for item in self._queue] + [ready.waiter for ready in self._ready]
+            self._stats.dropped += len(left)
+            self._queue.clear()
+            self._ready.clear()
+        _settle(left, self._refusal("the record's writer was closed"))
+
+    def _put(self, item: _Item) -> bool:
+        with self._wake:
+            if self._closing or len(self._queue) + len(self._ready) >= self._options.window_runs:
+                self._stats.dropped += 1
+                return False
+            self._queue.append(item)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="algorail-record", daemon=True)
+                self._thread.start()
+            if item.waiter is not None:
+                self._urgent = True
+                self._wake.notify()
+            elif len(self._queue) == 1:
+                self._wake.notify()
+            return True
+
+    def _expire(self, waiter: _Waiter) -> None:
+        if not waiter.future.done():
+            with self._wake:
+                self._stats.expired += 1
+            waiter.future.set_exception(self._refusal("the record did not commit in time"))
+
+    @staticmethod
+    def _refusal(why: str) -> Unavailable:
+        return Unavailable(why, code="record-unavailable", cure=NOT_DURABLE_CURE, retry_after=1.0)
+
+    def _work(self) -> None:
+        while True:
+            items = self._next()
+            self._encode(items)
+            failed = not self._commit()
+            with self._wake:
+                if self._closing and not self._queue and (failed or not self._ready):
+                    return
+                if failed:
+                    self._wake.wait(self._options.retry_after)
+
+    def _next(self) -> Sequence[_Item]:
+        """Wait for work; offered runs linger a little unless somebody waits or the batch is full."""
+        with self._wake:
+            while not self._queue and not self._ready and not self._closing:
+                self._wake.wait()
+            until = time.monotonic() + self._options.linger
+            while not self._urgent and not self._closing and not self._ready:
+                left = until - time.monotonic()
+                if left <= 0 or len(self._queue) >= self._options.batch_runs:
+                    break
+                self._wake.wait(left)
+            self._urgent = False
+            items = [self._queue.popleft() for _ in range(min(len(self._queue), self._options.batch_runs))]
+            self._urgent = bool(self._queue)
+            return items
+
+    def _encode(self, items: Sequence[_Item]) -> None:
+        for item in items:
+            try:
+                run = self._encoder.encode(item.record, item.shape)
+            except Exception:  # noqa: BLE001  # one run that cannot be written must not end the writer
+                with self._wake:
+                    self._stats.unencodable += 1
+                _settle([item.waiter], self._refusal("the run could not be encoded"))
+                continue
+            size = len(run.body) + sum(len(data) for _, data in run.values)
+            with self._wake:
+                self._ready.append(_Ready(run, size, item.waiter))
+        self._bound_window()
+
+    def _bound_window(self) -> None:
+        """Drop the oldest offered runs beyond the window's bytes; durable ones end with their callers."""
+        with self._wake:
+            excess = sum(ready.size for ready in self._ready) - self._options.window_bytes
+            if excess <= 0:
+                return
+            kept: deque[_Ready] = deque()
+            for ready in self._ready:
+                if excess > 0 and (ready.waiter is None or ready.waiter.future.done()):
+                    excess -= ready.size
+                    self._stats.dropped += 1
+                else:
+                    kept.append(ready)
+            self._ready = kept
+
+    def _commit(self) -> bool:
+        """Commit what is ready, batch by batch; False if the store failed."""
+        while batch := self._batch():
+            try:
+                self._store.write([ready.run for ready in batch])
+            except AlgorailError as error:
+                if error.retryable:
+                    with self._wake:
+                        self._stats.retries += 1
+                    return False
+                self._discard(batch, error)
+            except Exception as error:  # noqa: BLE001  # a defect of a store must not end the writer
+                self._discard(batch, error)
+            else:
+                with self._wake:
+                    self._take(batch)
+                    self._stats.written += len(batch)
+                    self._stats.commits += 1
+                _settle([ready.waiter for ready in batch], None)
+        return True
+
+    def _batch(self) -> Sequence[_Ready]:
+        batch: list[_Ready] = []
+        size = 0
+        with self._wake:
+            for ready in self._ready:
+                if len(batch) == self._options.batch_runs or (batch and size > self._options.batch_bytes):
+                    break
+                batch.append(ready)
+                size += ready.size
+        return batch
+
+    def _take(self, batch: Sequence[_Ready]) -> None:
+        for _ in batch:
+            self._ready.popleft()
+
+    def _discard(self, batch: Sequence[_Ready], error: Exception) -> None:
+        """Give up a batch that the store refuses for good."""
+        with self._wake:
+            self._take(batch)
+            self._stats.dropped += len(batch)
+        _settle([ready.waiter for ready in batch], self._refusal(f"the store refused the run: {error}"))
+
+
+def is_sampled(record: RunRecord, rate: float) -> bool:
+    """Whether `sampled` keeps a run: every one that did not succeed, and a share of the rest by its id.
+
+    The same in every process: the id decides, not chance.
+    """
+    if record.status is not RunStatus.SUCCEEDED:
+        return True
+    return zlib.crc32(record.run_id.encode()) < rate * 2**32
+
+
+def _settle(waiters: Sequence[_Waiter | None], error: Exception | None) -> None:
+    """Resolve futures, with one call into each loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for waiter in waiters:
+        if waiter is not None:
+            by_loop.setdefault(waiter.loop, []).append(waiter.future)
+    for loop, futures in by_loop.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_resolve, futures, error)
+
+
+def _resolve(futures: Sequence[asyncio.Future[None]], error: Exception | None) -> None:
+    for future in futures:
+        if not future.done():
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)
+
+
+__all__ = ["RecordWriter", "WriterOptions", "WriterStats", "is_sampled"]
