@@ -1,45 +1,61 @@
-"""`vector_search`: the nearest rows of a FAISS index, with their payloads, filtered by payload fields."""
+"""`vector_search`: the nearest rows of a FAISS index, with their payloads, filtered by payload fields.
+
+    faq = vector_search("faq", k=5, filter={"lang": FromPort("lang")})
+    hits = faq(vector=vector, lang=lang)
+
+The index is an artefact that was built before (`algorail index build`); a new version of it is picked up
+while requests go on. It knows nothing of plans, and nothing of where the vectors come from.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import keyword
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Protocol, TypeAlias, overload
 
 import msgspec
 
 from algorail.blocks.indexes import Condition, FromPort, Hit, IndexStore, LiveIndex
+from algorail.blocks.indexes.columns import Scalar
 from algorail.blocks.indexes.filters import Clause, clauses
 from algorail.blocks.indexes.searching import MAX_K, LoadedIndex, Prepared
 from algorail.blocks.indexes.sources import MAX_DIMENSIONS, Matrix
 from algorail.engine.block.kind import BlockKind, Effect, Port, Runner, Services, Signature
+from algorail.engine.dsl import placed
 from algorail.engine.kit.errors import ConfigInvalid, LimitExceeded, Problem
 from algorail.engine.kit.ids import NAME
+from algorail.engine.plan.annotations import Vector
 from algorail.engine.plan.types import (
-    AnyType,
+    ANY,
+    BOOLEAN,
+    INTEGER,
+    NULL,
+    NUMBER,
+    STRING,
     DictType,
     Field,
     ListType,
     ObjectType,
-    ScalarType,
     Type,
-    UnionType,
     VectorType,
+    union_of,
 )
 
 INLINE_MICROS = 500.0
 """A search expected to take less runs on the event loop: handing it to a thread costs about 250 µs of CPU."""
 MAX_BATCH = 1_000
 
-_INTEGER = ScalarType("integer")
-_SCALAR = UnionType((ScalarType("string"), ScalarType("number"), ScalarType("boolean")))
+FilterSpec: TypeAlias = Scalar | FromPort | Sequence[Scalar] | Mapping[str, Any]
+
+_FILTER_CURE = "a value, a list of values, or operators: eq, in, ge, gt, le, lt"
+_SCALAR = union_of((STRING, NUMBER, BOOLEAN))
 _HITS = ListType(
     ObjectType(
         fields={
-            "id": Field(UnionType((_INTEGER, ScalarType("string")))),
-            "score": Field(ScalarType("number")),
-            "payload": Field(DictType(AnyType())),
+            "id": Field(union_of((INTEGER, STRING))),
+            "score": Field(NUMBER),
+            "payload": Field(DictType(ANY)),
         },
         title="Hit",
     )
@@ -88,7 +104,7 @@ def signature(config: Config) -> Signature:
     ]
     vector: Type = VectorType(config.size)
     inputs = {"vectors": Port(ListType(vector))} if config.batch else {"vector": Port(vector)}
-    inputs["k"] = Port(_INTEGER, required=False, default=config.k, doc="How many hits")
+    inputs["k"] = Port(INTEGER, required=False, default=config.k, doc="How many hits")
     for field, condition in config.filter.items():
         values = [(operator, value) for operator, value in condition.parts()]
         if not values:
@@ -105,7 +121,7 @@ def _add_port(inputs: dict[str, Port], source: FromPort, operator: str, field: s
     name = source.port
     kind: Type = ListType(_SCALAR) if operator == "in" else _SCALAR
     if source.optional:
-        kind = UnionType((kind, ScalarType("null")))
+        kind = union_of((kind, NULL))
     port = Port(kind, required=not source.optional, doc=f"Filter: {field} {operator}")
     where = f"filter.{field}.{operator}"
     if not name.isidentifier() or keyword.iskeyword(name) or name in {"vector", "vectors", "k"}:
@@ -186,4 +202,105 @@ KIND = BlockKind(
     build=build,
     effect=Effect.READ,
     category="data",
+    doc=__doc__,
 )
+
+
+class SearchOne(Protocol):
+    """Finds the rows nearest to one vector."""
+
+    def __call__(self, *, vector: Vector, k: int = ..., **filter_values: Any) -> list[Hit]:
+        """The nearest first."""
+        ...
+
+
+class SearchMany(Protocol):
+    """Finds the rows nearest to each of many vectors."""
+
+    def __call__(self, *, vectors: list[Vector], k: int = ..., **filter_values: Any) -> list[list[Hit]]:
+        """One list for each vector, the nearest first."""
+        ...
+
+
+@overload
+def vector_search(
+    index: str,
+    *,
+    version: str | None = None,
+    k: int = 5,
+    size: int | None = None,
+    batch: Literal[False] = False,
+    payload: bool = True,
+    exact: bool = False,
+    filter: Mapping[str, FilterSpec] | None = None,
+) -> SearchOne: ...
+
+
+@overload
+def vector_search(
+    index: str,
+    *,
+    version: str | None = None,
+    k: int = 5,
+    size: int | None = None,
+    batch: Literal[True],
+    payload: bool = True,
+    exact: bool = False,
+    filter: Mapping[str, FilterSpec] | None = None,
+) -> SearchMany: ...
+
+
+def vector_search(
+    index: str,
+    *,
+    version: str | None = None,
+    k: int = 5,
+    size: int | None = None,
+    batch: bool = False,
+    payload: bool = True,
+    exact: bool = False,
+    filter: Mapping[str, FilterSpec] | None = None,
+) -> Any:
+    """A block that finds the nearest rows of an index.
+
+    Args:
+        index: Name of the index.
+        version: Stay at this version of it; follow the current one if not given.
+        k: How many hits, unless the call says otherwise.
+        size: Dimensions of the vectors, so that the plan can be checked.
+        batch: Take `vectors` and give a list of hits for each.
+        payload: Whether hits carry the rows' fields.
+        exact: Compare every row that may match, whatever it costs.
+        filter: By payload field, what it must be: a value, a list of values, or operators (`eq`, `in`, `ge`,
+            `gt`, `le`, `lt`) with values. With `FromPort("lang")` the value is an input of the block.
+
+    Raises:
+        ConfigInvalid: If the filter is not of this form.
+    """
+    config = Config(
+        index=index,
+        version=version,
+        k=k,
+        size=size,
+        batch=batch,
+        payload=payload,
+        exact=exact,
+        filter={field: _condition(field, spec) for field, spec in (filter or {}).items()},
+    )
+    return placed(KIND, config)
+
+
+def _condition(field: str, spec: FilterSpec) -> Condition:
+    if isinstance(spec, Mapping):
+        try:
+            return msgspec.convert(msgspec.to_builtins(spec), Condition)
+        except (msgspec.ValidationError, TypeError) as error:
+            raise ConfigInvalid(
+                f"the filter on {field!r} cannot be read: {error}", cure=_FILTER_CURE
+            ) from error
+    if isinstance(spec, Scalar | FromPort):
+        return Condition(eq=spec)
+    return Condition(in_=list(spec))
+
+
+__all__ = ["KIND", "Config", "FromPort", "Hit", "SearchMany", "SearchOne", "vector_search"]
