@@ -101,7 +101,7 @@ def _problem(text: str, what: str, names: Sequence[str]) -> Problem:
 
 def _overload_cure(operator: str) -> str:
     return (
-        "both results must have one type"
+        "the condition must be a boolean, and both results of one type"
         if operator == "? :"
         else "convert one side, or compare another field"
     )
