@@ -157,6 +157,8 @@ def deep_sensitivity(source: Type) -> Sensitivity:
 def union_of(types: Iterable[Type]) -> Type:
     """The one type that takes a value of any of them: flat, without repetition; `Any` swallows the others.
 
+    Of no types at all it is the literal without values, which nothing has and which fits everywhere.
+
     The marks of the parts stay on the parts, except where `Any` takes over.
     """
     options: list[Type] = []
@@ -170,6 +172,8 @@ def union_of(types: Iterable[Type]) -> Type:
     wildcard = next((option for option in options if isinstance(option, AnyType)), None)
     if wildcard is not None:
         return marked(wildcard, join_sensitivity(*map(deep_sensitivity, options)))
+    if not options:
+        return LiteralType(())
     return options[0] if len(options) == 1 else UnionType(tuple(options))
 
 
@@ -182,5 +186,5 @@ def without_null(source: Type) -> Type:
     """The type for a value that is known not to be null."""
     if not isinstance(source, UnionType):
         return source
-    rest = [option for option in source.options if option != NULL]
+    rest = [each for each in source.options if not (isinstance(each, ScalarType) and each.name == "null")]
     return marked(union_of(rest), source.sensitivity) if rest else source

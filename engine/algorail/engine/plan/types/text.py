@@ -43,7 +43,7 @@ def _shape(source: Type) -> str:  # noqa: PLR0911 - one line for each kind of ty
         case VectorType(size=size, dtype=dtype):
             return f"Vector[{'any' if size is None else size}, {dtype}]"
         case LiteralType(values=values):
-            return "one of " + _some([repr(value) for value in values])
+            return "one of " + _some([repr(value) for value in values]) if values else "nothing"
         case ListType(item=item):
             return f"list of {_inner(item)}"
         case DictType(value=value):
