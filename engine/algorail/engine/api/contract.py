@@ -64,7 +64,7 @@ def _operation(plan: Plan, inputs: str, output: str) -> dict[str, Any]:
     return {
         "operationId": plan.name.replace("-", "_"),
         "summary": plan.doc.partition("\n")[0],
-        "parameters": [_header(*header) for header in _HEADERS],
+        "parameters": HEADER_PARAMETERS,
         "requestBody": {"required": True, "content": body},
         "responses": {
             "200": {"description": "The output.", "content": answer},
@@ -72,14 +72,6 @@ def _operation(plan: Plan, inputs: str, output: str) -> dict[str, Any]:
             "5XX": {"description": "The run failed, or the server is overloaded.", "content": problem},
         },
     }
-
-
-_HEADERS = (
-    ("X-Algorail-Version", "A version number, or an alias as @prod."),
-    ("X-Algorail-Unit", "Whom the call is for: keeps a traffic split sticky."),
-    ("X-Algorail-Deadline-Ms", "Milliseconds the caller is willing to wait."),
-    ("Idempotency-Key", "Same key and same body: same run, for seven days."),
-)
 
 
 def _header(name: str, text: str) -> dict[str, Any]:
@@ -90,6 +82,15 @@ def _header(name: str, text: str) -> dict[str, Any]:
         "description": text,
         "schema": {"type": "string"},
     }
+
+
+HEADER_PARAMETERS = [
+    _header("X-Algorail-Version", "A version number, or an alias as @prod."),
+    _header("X-Algorail-Unit", "Whom the call is for: keeps a traffic split sticky."),
+    _header("X-Algorail-Deadline-Ms", "Milliseconds the caller is willing to wait."),
+    _header("Idempotency-Key", "Same key and same body: same run, for seven days."),
+]
+"""Headers of an invocation, as OpenAPI parameters."""
 
 
 def _inputs_schema(plan: Plan, title: str) -> dict[str, Any]:
@@ -115,4 +116,4 @@ def _titled(schema: dict[str, Any], title: str, *, model: bool) -> dict[str, Any
     return {**schema, "title": title} if model else schema
 
 
-__all__ = ["PROBLEM_SCHEMA", "contract_of"]
+__all__ = ["HEADER_PARAMETERS", "PROBLEM_SCHEMA", "contract_of"]

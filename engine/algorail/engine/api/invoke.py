@@ -66,10 +66,13 @@ class InvokeEndpoint:
             emit=events.emit if events else None,
         )
         prepared = await self._invoker.prepare(call)
-        if events is not None:
-            await _watched(events.serve(self._invoker, prepared, _identity(prepared)), receive)
-            return
-        answer = await _watched(self._invoker.run(prepared), receive)
+        try:
+            if events is not None:
+                await _watched(events.serve(self._invoker, prepared, _identity(prepared)), receive)
+                return
+            answer = await _watched(self._invoker.run(prepared), receive)
+        finally:
+            prepared.close()
         await _respond(answer, prepared, scope, receive, send)
 
 

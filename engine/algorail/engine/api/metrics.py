@@ -38,7 +38,8 @@ class EngineCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Every metric of the engine."""
-        totals, admission, records = self._engine.totals, self._engine.admission, self._engine.records
+        totals, admission = self._engine.totals, self._engine.admission
+        written = self._engine.writer.stats()
         yield _histogram(
             "algorail_run_duration_seconds",
             "Runs by algorithm, version, variant and status.",
@@ -62,7 +63,10 @@ class EngineCollector(Collector):
         yield _gauge("algorail_runs_active", "Runs in progress.", admission.active)
         yield _gauge("algorail_runs_waiting", "Calls that wait for a place.", admission.queued)
         yield _counter("algorail_runs_refused_total", "Calls turned away.", admission.refused)
-        yield _counter("algorail_records_dropped_total", "Records lost under overload.", records.dropped)
+        yield _counter("algorail_records_written_total", "Runs committed to the record.", written.written)
+        yield _counter("algorail_records_dropped_total", "Runs lost under overload.", written.dropped)
+        yield _counter("algorail_records_sampled_out_total", "Runs left out on purpose.", written.sampled_out)
+        yield _gauge("algorail_records_waiting", "Runs that wait for their commit.", written.waiting)
 
 
 def _histogram(

@@ -31,7 +31,7 @@ class PolicedRoute(APIRoute):
             LookupError: If a method of this route has no declared policy.
         """
         handler = super().get_route_handler()
-        policies = {method: policy_of(method, self.path) for method in self.methods}
+        policies = {method: policy_of(method, self.path) for method in self.methods or ()}
 
         async def policed(request: Request) -> Response:
             policy = policies[request.method]

@@ -1,0 +1,168 @@
+"""The application: routes, guard, error documents, start and stop of the engine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import Response
+from starlette.routing import Route
+
+from algorail.engine.api.auth import Authenticator
+from algorail.engine.api.contract import HEADER_PARAMETERS
+from algorail.engine.api.guard import Guard
+from algorail.engine.api.invoke import InvokeEndpoint
+from algorail.engine.api.metrics import registry_of
+from algorail.engine.api.policy import policy_of
+from algorail.engine.api.problems import problem_response
+from algorail.engine.api.routes import algorithms, operations, releases, runs
+from algorail.engine.api.routes.common import PROBLEMS
+from algorail.engine.kit.errors import AlgorailError, InvalidInput, NotFound, Problem
+from algorail.engine.service.engine import Engine
+from algorail.engine.service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+INVOKE = "/v1/algorithms/{name}/invoke"
+
+
+def create_app(settings: Settings, *, engine: Engine | None = None) -> FastAPI:
+    """The ASGI application of these settings. The engine starts and stops with its lifespan.
+
+    Args:
+        settings: What the operator says.
+        engine: An engine with other parts than the settings would give.
+    """
+    engine = engine or Engine(settings)
+    authenticator = Authenticator(engine.keys, settings.engine.auth_ttl)
+    engine.keys.changed.append(authenticator.forget)
+    app = FastAPI(
+        title="Algorail",
+        version=version("algorail"),
+        summary="Typed ML algorithms as versioned graphs, every block on record.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        telemetry={"tracing": False},
+        lifespan=_lifespan,
+        middleware=[Middleware(Guard, allowed_hosts=settings.engine.allowed_hosts)],
+        exception_handlers={HTTPException: _http_problem, RequestValidationError: _validation_problem},
+    )
+    app.state.settings = settings
+    app.state.engine = engine
+    app.state.authenticator = authenticator
+    app.state.metrics = registry_of(engine)
+    _add_hot_route(app, engine, authenticator)
+    for module in (algorithms, releases, runs, operations):
+        # Flat, so that the route table can be walked: an included router is an object of its own.
+        app.router.routes.extend(module.routes.routes)
+    _describe_hot_route(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    engine: Engine = app.state.engine
+    await engine.start()
+    try:
+        yield
+    finally:
+        await engine.aclose()
+
+
+def _add_hot_route(app: FastAPI, engine: Engine, authenticator: Authenticator) -> None:
+    """First in line, and outside FastAPI's routing: the invocation is what must be fast."""
+    policy_of("POST", INVOKE)
+    limits = engine.settings.engine
+    endpoint = InvokeEndpoint(
+        engine.invoker, authenticator, body_limit=limits.body_limit_bytes, longest=limits.max_deadline
+    )
+    app.router.routes.insert(0, Route(INVOKE, endpoint, methods=["POST"]))
+
+
+def _describe_hot_route(app: FastAPI) -> None:
+    """Put the invocation into the OpenAPI document, which FastAPI makes from its own routes only."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        document["paths"].setdefault(INVOKE, {"post": _invoke_operation()})
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
+
+
+def _invoke_operation() -> dict[str, Any]:
+    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+    anything: dict[str, Any] = {"application/json": {"schema": {}}}
+    stream = {"text/event-stream": {"schema": {"type": "string"}}}
+    return {
+        "operationId": "invoke",
+        "tags": ["algorithms"],
+        "summary": "Run an algorithm: inputs in, output back. Its own contract is at openapi.json beside it.",
+        "parameters": [name, *HEADER_PARAMETERS],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
+        "responses": {
+            "200": {"description": "The output.", "content": {**anything, **stream}},
+            **{str(code): answer for code, answer in PROBLEMS.items()},
+        },
+    }
+
+
+async def _http_problem(request: Request, error: Exception) -> Response:
+    """Unknown routes and wrong methods, which the router reports as HTTP errors."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = dict(getattr(error, "headers", None) or {})
+    path = request.url.path
+    problem: AlgorailError
+    if status == 404:
+        problem = NotFound(f"there is nothing at {path}", code="route-not-found", cure="see /openapi.json")
+    elif status == 405:
+        allowed = _allowed_methods(request)
+        headers["Allow"] = ", ".join(allowed)
+        problem = InvalidInput(
+            f"{request.method} is not possible at {path}",
+            code="method-not-allowed",
+            cure=f"possible: {', '.join(allowed)}",
+        )
+    else:
+        problem = InvalidInput(str(getattr(error, "detail", error)), code="request-malformed")
+    return problem_response(problem, headers=headers)
+
+
+def _allowed_methods(request: Request) -> Sequence[str]:
+    path = request.scope["path"]
+    found: set[str] = set()
+    for route in request.app.routes:
+        regex = getattr(route, "path_regex", None)
+        if regex is not None and regex.match(path):
+            found |= set(route.methods or ())
+    return sorted(found)
+
+
+async def _validation_problem(_request: Request, error: Exception) -> Response:
+    """Bodies and parameters that FastAPI refused."""
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    problems = [
+        Problem(
+            code=f"request-{str(item['type']).replace('_', '-')}",
+            message=str(item["msg"]),
+            port=".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0]),
+            got=repr(item.get("input"))[:200] if not isinstance(item.get("input"), dict | list) else "",
+        )
+        for item in found
+    ]
+    return problem_response(
+        InvalidInput("the request is not valid", code="request-invalid", problems=problems)
+    )
+
+
+__all__ = ["INVOKE", "create_app"]

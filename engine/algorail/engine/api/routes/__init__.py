@@ -1,0 +1,1 @@
+"""The management routes, one module a noun. They translate; the services decide."""

@@ -1,0 +1,55 @@
+"""Runs the application on a listening socket, and says when it answers."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+
+from algorail.engine.kit.errors import Unavailable
+
+DRAIN_SECONDS = 20
+"""How long runs under way may take to end after a stop."""
+
+
+class _Announcing(uvicorn.Server):
+    """Calls back once it listens."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then announce."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+
+def serve(
+    app: FastAPI, listener: socket.socket, on_ready: Callable[[], None], *, log_level: str = "warning"
+) -> None:
+    """Serve until a signal says stop; requests under way are finished first.
+
+    Args:
+        app: From `create_app`.
+        listener: A bound socket.
+        on_ready: Called when it answers.
+        log_level: Of uvicorn and Algorail, such as `warning`.
+
+    Raises:
+        Unavailable: `server-failed`, if it does not start; the log says why.
+    """
+    config = uvicorn.Config(
+        app,
+        log_level=log_level,
+        access_log=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        server_header=False,
+    )
+    server = _Announcing(config, on_ready)
+    server.run(sockets=[listener])
+    if not server.started:
+        raise Unavailable("the server did not start", code="server-failed", cure="see the lines above")
