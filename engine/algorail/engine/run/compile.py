@@ -31,7 +31,7 @@ from algorail.engine.run.generate import Generator
 from algorail.engine.run.prepare import prepare_calls
 from algorail.engine.run.scope import Scope, Shared
 from algorail.engine.run.source import text_of
-from algorail.engine.run.trace import Identity, Trace
+from algorail.engine.run.trace import Identity, Source, Trace
 
 KEPT_FORMS = 32
 """Forms with other sets of pinned nodes that are kept compiled."""
@@ -60,10 +60,15 @@ class CompiledPlan:
         self.plan = plan
         self.calls = calls
         self.identity = identity
+        self._clock = clock
         self._now = time.perf_counter_ns if clock is SYSTEM_CLOCK else _reader(clock)
+        self._traced = Source(plan, identity, len(plan.nodes) * 3 + 3, self._now, clock.now_ns)
         self._forms: OrderedDict[tuple[bool, frozenset[str]], Form] = OrderedDict()
         self._recorded = self.form(record=True)
         self._plain: Form | None = None
+        # Blocks that do not ask for the context cannot tell one run without a record from another.
+        anonymous = plan.timeout is None and all(call.wants == "plain" for call in calls.values())
+        self._nobody = RunContext(record=False, clock=clock) if anonymous else None
 
     @property
     def source(self) -> str:
@@ -83,17 +88,22 @@ class CompiledPlan:
             asyncio.CancelledError: If the caller cancelled it.
         """
         if ctx is None:
-            ctx = RunContext(record=False)
+            ctx = self._nobody or RunContext(record=False, clock=self._clock)
         if ctx.record:
-            form = self._recorded if not ctx.overrides else self.form(True, frozenset(ctx.overrides))
-            ctx.trace = Trace(self.plan, self.identity, inputs, ctx, self._now)
-        elif ctx.overrides:
-            form = self.form(False, frozenset(ctx.overrides))
+            form = self._recorded
+            ctx.trace = Trace(self._traced, inputs, ctx)
         else:
-            form = self._plain = self._plain or self.form(record=False)
+            form = self._plain or self._unrecorded()
+        if ctx.overrides:
+            form = self.form(ctx.record, frozenset(ctx.overrides))
         if ctx.deadline is None and self.plan.timeout is None:
             return form.run(inputs, ctx)
         return self._timed(form, inputs, ctx)
+
+    def _unrecorded(self) -> Form:
+        """Compiled only for those who run without a record."""
+        self._plain = self.form(record=False)
+        return self._plain
 
     async def _timed(self, form: Form, inputs: Mapping[str, Any], ctx: RunContext) -> Any:
         """One timer for the whole run. A sub-algorithm's run is under its caller's."""

@@ -20,6 +20,7 @@ class RunContext:
     """One run's own data; made per run, never shared by two at once.
 
     Attributes:
+        given_id: Identity of the run, empty until one is given or asked for.
         record: Whether values and times are kept; the result is in `trace`.
         clock: Where time is read.
         deadline: Monotonic second of `clock` at which the run is over, None if it may take forever.
@@ -30,9 +31,8 @@ class RunContext:
         trace: What happened, from the start of a recorded run on.
     """
 
-    __slots__ = (
-        "_run_id", "clock", "deadline", "depth", "emit", "overrides", "record", "trace", "traceparent",
-    )  # fmt: skip
+    trace: Trace | None = None
+    depth: int = 0
 
     def __init__(
         self,
@@ -44,24 +44,24 @@ class RunContext:
         emit: Emit | None = None,
         traceparent: str = "",
         overrides: Mapping[str, Any] | None = None,
-        depth: int = 0,
     ) -> None:
-        self._run_id = run_id
+        self.given_id = run_id
         self.record = record
         self.clock = clock
         self.deadline = None if timeout is None else clock.monotonic() + timeout
         self.emit = emit
         self.traceparent = traceparent
         self.overrides = overrides
-        self.depth = depth
-        self.trace: Trace | None = None
 
     @property
     def run_id(self) -> str:
         """Identity of the run; made when first asked for, if none was given."""
-        if not self._run_id:
-            self._run_id = new_id("run", now_ns=self.clock.now_ns())
-        return self._run_id
+        if not self.given_id:
+            known = "" if self.trace is None else self.trace.run_id
+            self.given_id = known or new_id("run", now_ns=self.clock.now_ns())
+            if self.trace is not None:
+                self.trace.run_id = self.given_id
+        return self.given_id
 
     def remaining(self) -> float | None:
         """Seconds left until the deadline, never negative; None without one."""
@@ -88,8 +88,8 @@ class RunContext:
             clock=self.clock,
             emit=self.emit,
             traceparent=self.traceparent,
-            depth=self.depth + 1,
         )
+        child.depth = self.depth + 1
         child.deadline = self.deadline
         return child
 

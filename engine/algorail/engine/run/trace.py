@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from algorail.engine.kit.errors import Cancelled
+from algorail.engine.kit.ids import new_id
 from algorail.engine.plan.document import Node, Plan
 from algorail.engine.run.bindings import evaluate
 from algorail.engine.run.context import RunContext
@@ -33,6 +34,17 @@ class Identity:
     source_run: str = ""
     trace_id: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What all traces of a compiled plan have in common: the plan, the slots it needs, where time is read."""
+
+    plan: Plan
+    identity: Identity
+    size: int
+    now: Callable[[], int]
+    wall_ns: Callable[[], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,37 +74,16 @@ class Trace:
         error: Why the run failed.
     """
 
-    __slots__ = (
-        "_ctx",
-        "_extras",
-        "_identity",
-        "_now",
-        "_plan",
-        "_positions",
-        "error",
-        "inputs",
-        "slots",
-        "started_ns",
-    )
+    error: BaseException | None = None
+    _extras: Extras | None = None
 
-    def __init__(
-        self,
-        plan: Plan,
-        identity: Identity,
-        inputs: Mapping[str, Any],
-        ctx: RunContext,
-        now: Callable[[], int],
-    ) -> None:
-        self._plan = plan
-        self._identity = identity
-        self._ctx = ctx
-        self._now = now
-        self._extras: Extras | None = None
-        self._positions: Mapping[str, int] = {}
+    def __init__(self, source: Source, inputs: Mapping[str, Any], ctx: RunContext) -> None:
+        # It does not keep the context, which keeps it: a cycle per run would feed the garbage collector.
+        self.slots: list[Any] = [None] * source.size
         self.inputs = inputs
-        self.slots: list[Any] = [None] * (len(plan.nodes) * 3 + 3)
-        self.started_ns = ctx.clock.now_ns()
-        self.error: BaseException | None = None
+        self.run_id = ctx.given_id
+        self._overrides = ctx.overrides
+        self._source = source
 
     @property
     def extras(self) -> Extras:
@@ -103,17 +94,17 @@ class Trace:
 
     def now(self) -> int:
         """Nanoseconds on the scale of the slots."""
-        return self._now()
+        return self._source.now()
 
     def failed(self, index: int, error: ErrorInfo) -> None:
         """A node failed."""
         self.extras.errors[index] = error
-        self.slots[index * 3 + 1] = self._now()
+        self.slots[index * 3 + 1] = self.now()
 
     def end(self, error: BaseException) -> None:
         """The run is over without a result."""
         self.error = error
-        self.slots[-2] = self._now()
+        self.slots[-2] = self.now()
 
     def to_record(
         self,
@@ -129,19 +120,21 @@ class Trace:
             error: What the run's failure is recorded as, if the caller knows better.
             status: What became of the run, if the caller knows better.
         """
-        self._positions = {node.id: index for index, node in enumerate(self._plan.nodes)}
-        known = identity or self._identity
-        started = self.slots[-3] or self._now()
-        ended = self.slots[-2] or self._now()
+        plan, own = self._source.plan, self._source.identity
+        known = identity or own
+        now, wall_ns = self.now(), self._source.wall_ns()
+        started = now if self.slots[-3] is None else self.slots[-3]
+        ended = now if self.slots[-2] is None else self.slots[-2]
+        self.run_id = self.run_id or new_id("run", now_ns=wall_ns)
         if error is None and self.error is not None:
             error = info(self.error)
         return RunRecord(
-            run_id=self._ctx.run_id,
-            algorithm=self._plan.name,
+            run_id=self.run_id,
+            algorithm=plan.name,
             version=known.version,
             plan_hash=known.plan_hash,
             status=status or self._status(),
-            started_ns=self.started_ns,
+            started_ns=wall_ns - (now - started),
             duration_ns=ended - started,
             inputs=dict(self.inputs),
             output=self.slots[-1],
@@ -165,8 +158,19 @@ class Trace:
 
     def _blocks(self, started: int, ended: int) -> Iterator[BlockRecord]:
         slots, extras = self.slots, self._extras or Extras()
-        pinned = self._ctx.overrides or {}
-        for index, node in enumerate(self._plan.nodes):
+        plan = self._source.plan
+        pinned = self._overrides or {}
+        positions = {node.id: index for index, node in enumerate(plan.nodes)}
+
+        def read(name: str) -> Any:
+            index = positions.get(name)
+            if index is None:
+                return self.inputs[name] if name in self.inputs else plan.inputs[name].default
+            if slots[index * 3 + 1] is None:
+                raise _Absent
+            return slots[index * 3 + 2]
+
+        for index, node in enumerate(plan.nodes):
             start, end, output = slots[index * 3 : index * 3 + 3]
             if start is None:
                 continue
@@ -175,9 +179,9 @@ class Trace:
                 kind=node.kind,
                 status=_node_status(index, node.id in pinned, end is not None, extras),
                 start_ns=start - started,
-                duration_ns=max(0, (end or ended) - start),
+                duration_ns=max(0, (ended if end is None else end) - start),
                 output=output,
-                inputs={} if node.id in pinned else self._inputs(node),
+                inputs={} if node.id in pinned else _inputs(node, read),
                 error=extras.errors.get(index) or extras.rescued.get(index),
                 attempts=self._attempts(index, started, extras),
                 children=[
@@ -192,25 +196,16 @@ class Trace:
             for attempt in extras.attempts.get(index, ())
         ]
 
-    def _inputs(self, node: Node) -> dict[str, Any]:
-        """What the node received, as far as it got; ports that are pulled are not received."""
-        found = {}
-        for port, binding in eager_bindings(node).items():
-            try:
-                found[port] = evaluate(binding, self._read)
-            except Exception:  # noqa: BLE001, S112  # no value: not taken, or its failure is the node's error
-                continue
-        return found
 
-    def _read(self, name: str) -> Any:
-        index = self._positions.get(name)
-        if index is None:
-            if name in self.inputs:
-                return self.inputs[name]
-            return self._plan.inputs[name].default
-        if self.slots[index * 3 + 1] is None:
-            raise _Absent
-        return self.slots[index * 3 + 2]
+def _inputs(node: Node, read: Callable[[str], Any]) -> dict[str, Any]:
+    """What the node received, as far as it got; ports that are pulled are not received."""
+    found = {}
+    for port, binding in eager_bindings(node).items():
+        try:
+            found[port] = evaluate(binding, read)
+        except Exception:  # noqa: BLE001, S112  # no value: the failure is some node's error
+            continue
+    return found
 
 
 class _Absent(Exception):
