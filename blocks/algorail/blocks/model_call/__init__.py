@@ -1,10 +1,25 @@
-"""`model_call@1`: any model that answers over HTTP, as a typed block."""
+"""`model_call@1`: any model that answers over HTTP, as a typed block.
+
+    classify = model_call("digits", inputs={"pixels": Annotated[Vector, dim(64)]}, output=Prediction)
+
+It knows how to speak to a model, where models answer, and what to do when one does not; it does not know how they are
+deployed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeVar, overload
+
+from algorail.engine.block.kind import BlockKind, Effect, Runner, Services
+from algorail.engine.dsl import placed
+from algorail.engine.plan.annotations import type_of
+from algorail.engine.plan.types import to_schema
+
 from algorail.blocks.model_call.call import ModelCaller
 from algorail.blocks.model_call.config import ModelCallConfig, signature
-from algorail.engine.block.kind import BlockKind, Effect, Runner, Services
+
+R = TypeVar("R")
 
 
 def _build(config: ModelCallConfig, services: Services) -> Runner:
@@ -19,7 +34,64 @@ KIND = BlockKind(
     build=_build,
     effect=Effect.READ,
     category="models",
-    doc="See docs/blocks/model_call.md.",
+    doc=(
+        "The model is named as the model host or the operator's settings know it. Inputs and output are typed; an "
+        "answer that does not fit is an error, never passed on. Addresses that fail are left alone for a while, the "
+        "deadline of the run is sent along, and only attempts that changed nothing are repeated."
+    ),
 )
 
-__all__ = ["KIND", "ModelCallConfig"]
+
+@overload
+def model_call(
+    model: str = ...,
+    *,
+    inputs: Mapping[str, Any] = ...,
+    output: type[R],
+    batch: Literal[True],
+    **options: Any,
+) -> Callable[..., list[R]]: ...
+@overload
+def model_call(
+    model: str = ...,
+    *,
+    inputs: Mapping[str, Any] = ...,
+    output: type[R],
+    batch: Literal[False] = ...,
+    **options: Any,
+) -> Callable[..., R]: ...
+@overload
+def model_call(
+    model: str = ..., *, inputs: Mapping[str, Any] = ..., batch: bool = ..., **options: Any
+) -> Callable[..., Any]: ...
+def model_call(
+    model: str = "",
+    *,
+    inputs: Mapping[str, Any] | None = None,
+    output: Any = None,
+    batch: bool = False,
+    **options: Any,
+) -> Callable[..., Any]:
+    """A model as a block of an algorithm.
+
+    Args:
+        model: Name that the model host or the operator's settings know.
+        inputs: Port → Python type, of one row if `batch`.
+        output: Python type of the answer, of one row if `batch`.
+        batch: Every input is a list of rows, and so is the output.
+        options: The other fields of `ModelCallConfig`, such as `protocol="openai_chat"`.
+
+    Raises:
+        ConfigInvalid: With every problem.
+    """
+    config = {
+        "model": model,
+        "inputs": {port: to_schema(type_of(kind)) for port, kind in (inputs or {}).items()},
+        "output": {} if output is None else to_schema(type_of(output)),
+        "batch": batch,
+        **options,
+    }
+    return placed(KIND, config)
+
+
+__all__ = ["KIND", "ModelCallConfig", "model_call"]
