@@ -73,20 +73,15 @@ def publish(
     """Publish an algorithm as an immutable version, with the code of its own blocks."""
     loaded = _read(target, requirement or ())
     with Client() as client:
-        _send_bundle(client, loaded)
-        answer = client.post(
-            algorithm_path(loaded.plan.name, "versions"),
-            {
-                "plan": codec.to_dict(loaded.plan),
-                "note": note,
-                "alias": alias or None,
-                "allow_breaking": allow_breaking,
-            },
-        )
+        answers = [
+            _publish(client, one, {"note": note, "alias": alias or None, "allow_breaking": allow_breaking})
+            for one in _in_order(loaded)
+        ]
     if as_json:
-        show_json(answer)
+        show_json(answers[-1])
         return
-    _show_published(loaded.plan.name, answer, alias)
+    for answer in answers:
+        _show_published(answer, alias)
 
 
 def export(
@@ -144,6 +139,19 @@ def _read(target: str, requirements: list[str] | tuple[str, ...] = ()) -> Loaded
         raise InvalidInput(f"{target} cannot be read: {error.strerror}", code="file-not-found") from error
 
 
+def _in_order(loaded: Loaded) -> list[Loaded]:
+    """The algorithm with those that it calls in front of it, each once."""
+    ordered = [found for need in loaded.needs for found in _in_order(need)]
+    return [*{one.plan.name: one for one in [*ordered, loaded]}.values()]
+
+
+def _publish(client: Client, loaded: Loaded, how: dict[str, Any]) -> dict[str, Any]:
+    _send_bundle(client, loaded)
+    path = algorithm_path(loaded.plan.name, "versions")
+    answer: dict[str, Any] = client.post(path, {"plan": codec.to_dict(loaded.plan), **how})
+    return {"algorithm": loaded.plan.name, **answer}
+
+
 def _send_bundle(client: Client, loaded: Loaded) -> None:
     if loaded.bundle is not None:
         client.send(
@@ -164,9 +172,9 @@ def _problems(answer: dict[str, Any]) -> list[Problem]:
     return [Problem(**{key: item[key] for key in item if key in slots}) for item in answer["problems"]]
 
 
-def _show_published(name: str, answer: dict[str, Any], alias: str) -> None:
+def _show_published(answer: dict[str, Any], alias: str) -> None:
     what = "published" if answer.get("created", True) else "already there"
-    console.print(f"[green]✓[/] {escape(name)} version [bold]{answer['version']}[/] {what}")
+    console.print(f"[green]✓[/] {escape(answer['algorithm'])} version [bold]{answer['version']}[/] {what}")
     shown = {"hash": answer["plan_hash"][:16]}
     contract = answer.get("contract")
     if contract:

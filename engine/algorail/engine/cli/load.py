@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import msgspec
 
@@ -25,10 +24,17 @@ from algorail.engine.registry.bundles.pack import local_modules, pack
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """An algorithm as its file defines it, ready to be published."""
+    """An algorithm as its file defines it, ready to be published.
+
+    Attributes:
+        plan: With the hash of the bundle in it.
+        bundle: The code of its own blocks, None if it has none.
+        needs: The algorithms of the same files that it calls; they must be there before it.
+    """
 
     plan: Plan
     bundle: Bundle | None
+    needs: tuple[Loaded, ...] = ()
 
 
 def load(target: str, requirements: Iterable[str] = ()) -> Loaded:
@@ -43,12 +49,25 @@ def load(target: str, requirements: Iterable[str] = ()) -> Loaded:
     if not file.is_file():
         raise NotFound(f"no file {path!r}", code="file-not-found")
     module = import_file(file)
-    plan = _pick(module, name, path).plan
-    blocks = list(_own_blocks(plan, file))
+    return _loaded(_pick(module, name, path), file, list(requirements))
+
+
+def _loaded(algorithm: Algorithm, file: Path, requirements: list[str]) -> Loaded:
+    local = {path.resolve() for path in local_modules(file, file.parent)}
+    needs = tuple(
+        _loaded(called, source, requirements)
+        for called in algorithm.algorithms.values()
+        if (source := _source(called)) in local
+    )
+    blocks = list(_own_blocks(algorithm, local))
     if not blocks:
-        return Loaded(plan, None)
+        return Loaded(algorithm.plan, None, needs)
     bundle = pack(file, blocks, requirements)
-    return Loaded(msgspec.structs.replace(plan, bundle=bundle.digest), bundle)
+    return Loaded(msgspec.structs.replace(algorithm.plan, bundle=bundle.digest), bundle, needs)
+
+
+def _source(algorithm: Algorithm) -> Path:
+    return Path(algorithm.function.__code__.co_filename).resolve()
 
 
 def import_file(file: Path) -> ModuleType:
@@ -73,7 +92,7 @@ def import_file(file: Path) -> ModuleType:
     return module
 
 
-def _pick(module: ModuleType, name: str, path: str) -> Algorithm[..., Any]:
+def _pick(module: ModuleType, name: str, path: str) -> Algorithm:
     found = {
         attribute: value
         for attribute, value in vars(module).items()
@@ -88,18 +107,16 @@ def _pick(module: ModuleType, name: str, path: str) -> Algorithm[..., Any]:
     raise NotFound(wanted, code="algorithm-not-in-file", cure=f"write {path}:NAME, with one of: {names}")
 
 
-def _own_blocks(plan: Plan, file: Path) -> Iterator[tuple[BlockKind, str, str]]:
-    """The blocks that the plan uses and that are defined in the file or the modules beside it."""
-    used = {node.kind for node in plan.nodes} | {str(node.config.get("kind", "")) for node in plan.nodes}
-    local = {path.resolve() for path in local_modules(file, file.parent)}
-    seen: set[str] = set()
+def _own_blocks(algorithm: Algorithm, local: set[Path]) -> Iterator[tuple[BlockKind, str, str]]:
+    """The blocks that the algorithm uses and that its own files define, with module and name."""
+    waiting = dict(algorithm.kinds)
     for module in list(sys.modules.values()):
         source = getattr(module, "__file__", None)
         if not source or Path(source).resolve() not in local:
             continue
-        for attribute, value in list(vars(module).items()):
+        for name, value in list(vars(module).items()):
             kind = getattr(value, "kind", None)
             defined_here = getattr(value, "__module__", module.__name__) == module.__name__
-            if isinstance(kind, BlockKind) and defined_here and kind.key in used and kind.key not in seen:
-                seen.add(kind.key)
-                yield kind, module.__name__, attribute
+            if isinstance(kind, BlockKind) and defined_here and waiting.get(kind.key) is kind:
+                del waiting[kind.key]
+                yield kind, module.__name__, name

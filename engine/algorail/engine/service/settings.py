@@ -1,7 +1,8 @@
 """Settings of a server, made once at the composition root and passed on.
 
 Every field can be set in the environment as `ALGORAIL_<SECTION>__<FIELD>`, for example
-`ALGORAIL_ENGINE__PORT=8080`; the state folder is `ALGORAIL_HOME`.
+`ALGORAIL_ENGINE__PORT=8080`, or in the file `settings.toml` of the state folder, where the environment wins.
+The state folder is `ALGORAIL_HOME`.
 """
 
 from __future__ import annotations
@@ -10,12 +11,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from algorail.engine.kit.home import home_folder
 
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
+
+
+SETTINGS_FILE = "settings.toml"
 
 
 class EngineSettings(BaseModel):
@@ -136,6 +145,16 @@ class Settings(BaseSettings):
         description="State folder. The user's data folder, so that commands need no configuration.",
     )
     engine: EngineSettings = EngineSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then the environment, then `settings.toml` of the home folder."""
+        given = sources["init_settings"]()
+        home = Path(given.get("home") or home_folder())
+        file = TomlConfigSettingsSource(settings_cls, home / SETTINGS_FILE)
+        return sources["init_settings"], sources["env_settings"], file
 
     @property
     def database_url(self) -> str:
