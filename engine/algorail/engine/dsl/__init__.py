@@ -5,6 +5,7 @@ from algorail.engine.dsl.annotations import Named, Schema
 from algorail.engine.dsl.block import Block, block
 from algorail.engine.dsl.control import contains, each, expr, first_of, length, switch, when
 from algorail.engine.dsl.placing import options, placed, placed_kind, sub_algorithm
+from algorail.engine.dsl.python_text import to_python
 from algorail.engine.dsl.value import operation
 
 __all__ = [
@@ -28,5 +29,6 @@ __all__ = [
     "plan_of",
     "sub_algorithm",
     "switch",
+    "to_python",
     "when",
 ]

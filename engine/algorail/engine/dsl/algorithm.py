@@ -11,7 +11,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, ParamSpec, Protocol, TypeVar, cast, get_args, get_origin, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, get_args, get_origin, overload
 
 from algorail.engine.block.kind import BlockKind
 from algorail.engine.dsl.annotations import Named, port_types, resolved_signature

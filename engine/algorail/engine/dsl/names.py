@@ -38,7 +38,10 @@ def user_frame() -> FrameType | None:
 
 @lru_cache(maxsize=256)
 def _stores(code: CodeType) -> dict[int, str]:
-    """By the offset of each call: the variable that gets its result."""
+    """By the offset of each call: the variable that gets its result.
+
+    A frame may stand at the call or at one of its inline caches, so all of these offsets count.
+    """
     instructions = list(dis.get_instructions(code))
     found: dict[int, str] = {}
     for position, instruction in enumerate(instructions):
@@ -50,7 +53,8 @@ def _stores(code: CodeType) -> dict[int, str]:
         if follow < len(instructions):
             name = _stored(instructions[follow])
             if name:
-                found[instruction.offset] = name
+                end = instructions[position + 1].offset
+                found.update(dict.fromkeys(range(instruction.offset, end, 2), name))
     return found
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, TypeVar, cast, get_origin, overload
+from typing import Any, ParamSpec, TypeVar, cast, overload
 
 import msgspec
 from typing_extensions import Unpack
@@ -226,7 +226,7 @@ def _struct(kind: BlockKind, config: Any) -> msgspec.Struct:
 
 def placed_kind(kind: str, config: Mapping[str, Any] | None = None) -> Callable[..., Any]:
     """A block by the name of its kind, for kinds whose code is not at hand: `placed_kind("embed@1")(text=q)`."""
-    if get_origin(kind) is not None or not isinstance(kind, str) or "@" not in kind:
+    if "@" not in kind:
         raise misuse(
             "kind-name", f"kind == {kind!r}, must be a name and a version", 'write "vector_search@1"'
         )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from algorail.engine.dsl.constructors import holds_value, model_constructors
 from algorail.engine.dsl.misuse import misuse
@@ -83,8 +83,7 @@ class Trace:
             self._own(thing)
             return binding_in(thing)
         if isinstance(thing, _BINDINGS):
-            self._known(thing)
-            return thing
+            return self._known(cast(Binding, thing))
         if not holds_value(thing) and not _holds_binding(thing):
             plain = to_plain(thing)
             _check_literal(plain)
@@ -104,7 +103,7 @@ class Trace:
                 f"pass it to {self.name} as an input",
             )
 
-    def _known(self, binding: Binding) -> None:
+    def _known(self, binding: Binding) -> Binding:
         for ref in refs(binding):
             if ref.ref not in self._types:
                 raise misuse(
@@ -112,6 +111,7 @@ class Trace:
                     f"{ref.ref!r} is no input or node so far; there are: {', '.join(self._types)}",
                     "place it first",
                 )
+        return binding
 
 
 @contextmanager

@@ -63,11 +63,11 @@ class Value:
     def __neg__(self) -> Value:
         return operation("neg", self)
 
-    def __pos__(self) -> Value:
-        return operation("pos", self)
-
     def __abs__(self) -> Value:
         return operation("abs", self)
+
+    def __round__(self, digits: int | None = None) -> Value:
+        return operation("round", self) if digits is None else operation("round", self, digits)
 
     if TYPE_CHECKING:
 
@@ -176,14 +176,14 @@ def _reflected(op: str) -> BinaryMethod:
 
 _INFIX = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
 _BOTH = {
-    "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**",
+    "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%",
     "and": "and", "or": "or",
 }  # fmt: skip
 _IMPOSSIBLE: dict[str, tuple[str, str]] = {
     "__bool__": (
         "{} has no truth value yet",
-        "for `if` write when(condition, then=a, otherwise=b); for `and`, `or`, `not` write &, |, ~ with "
-        "brackets; for 0 < x < 1 write (0 < x) & (x < 1)",
+        "for `if` write when(condition, then=a, otherwise=b); for `and`, `or`, `not` write &, |, ~ in brackets; "
+        "for 0 < x < 1 write (0 < x) & (x < 1)",
     ),
     "__iter__": (
         "{} cannot be iterated, it is not there yet",
@@ -214,7 +214,7 @@ _IMPOSSIBLE: dict[str, tuple[str, str]] = {
         "values have fields, not methods: call a @block with it",
     ),
     "__await__": ("{} cannot be awaited", "leave out `await`; the engine awaits async blocks"),
-    "__round__": ("{} cannot be rounded, it is not there yet", "round it in a @block"),
+    "__pow__": ("{} ** … is no operator of plans", "write x * x, or compute it in a @block"),
     "__array__": ("{} cannot become an array, it is not there yet", "use numpy inside a @block"),
     "__enter__": ("{} cannot be used in `with`", "use it inside a @block"),
     "__reduce_ex__": ("{} cannot be copied or pickled", "use the value itself"),
