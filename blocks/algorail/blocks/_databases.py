@@ -74,8 +74,11 @@ class Database:
             Unavailable: If the database does not answer.
         """
         try:
-            with self._engine.connect() as connection, self._limited(connection, seconds):
-                result = connection.execute(statement, values)
+            with (
+                self._engine.connect() as connection,
+                self._limited(connection, seconds),
+                connection.execute(statement, values) as result,
+            ):
                 return list(result.keys()), [tuple(row) for row in result.fetchmany(rows)]
         except exc.TimeoutError:
             message = f"all connections to {self.name!r} are busy"
