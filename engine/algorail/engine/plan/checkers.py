@@ -45,7 +45,7 @@ def checker(source: Type, *, coerce: bool) -> Checker:
     return _build(source, coerce)[0]
 
 
-def _build(source: Type, coerce: bool) -> tuple[Checker, bool]:  # noqa: C901, PLR0911 - one line for each kind
+def _build(source: Type, coerce: bool) -> tuple[Checker, bool]:  # noqa: C901, PLR0911 - one line a kind
     """The checker, and whether what it returns may be another object than what it got."""
     match source:
         case ScalarType(name="bytes"):
