@@ -1,7 +1,7 @@
 """The writer: takes finished runs from the event loop, encodes and commits them in its own thread.
 
-`durable` resolves after COMMIT; whatever else waits is committed with it (group commit), and one call wakes
-the loop for the whole batch. `offer` returns at once: the run waits in a bounded window, and what does not fit
+`durable` resolves after COMMIT; whatever else waits is committed with it (group commit); one call wakes
+the loop for the whole batch. `offer` returns at once: the run waits in a bounded window; what does not fit
 is dropped and counted, never silently. When the store fails, durable runs wait and are tried again until
 their caller's time is up, offered ones stay in the window.
 """

@@ -16,6 +16,11 @@ from typing import NamedTuple
 
 from algorail.engine.store.partitions import is_day
 
+PAGE_BYTES = 16_384
+"""Rows hold some KiB: with pages of 4 KiB a tenth of the file is slack and twice as much is written."""
+WAL_BYTES = 16 * 1024 * 1024
+"""Write-ahead log after which its pages are moved into the file."""
+
 _OPEN_DAYS = 4
 """Days whose files stay open for writing; late runs of older days reopen theirs."""
 
@@ -33,7 +38,7 @@ class DayFiles:
         schema: Script that makes the tables of a new file; must bear repetition.
         marker: The table that the script makes last.
         busy_timeout: Seconds to wait for another process.
-        max_pages: Largest size of a file in pages of 4 KiB, None for no limit.
+        max_pages: Largest size of a file in pages of `PAGE_BYTES`, None for no limit.
     """
 
     def __init__(
@@ -129,7 +134,9 @@ class DayFiles:
         self._forget_writer(day)
         connection = self._connect(day, "rwc")
         try:
+            connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
             connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint={WAL_BYTES // PAGE_BYTES}")
             connection.execute("PRAGMA synchronous=FULL")
             if self._max_pages is not None:
                 connection.execute(f"PRAGMA max_page_count={int(self._max_pages)}")

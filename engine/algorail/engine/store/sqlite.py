@@ -39,7 +39,7 @@ class SqliteRecordStore:
     Args:
         folder: Made if it is missing.
         busy_timeout: Seconds that a writer waits for another process.
-        max_pages: Largest size of a day in pages of 4 KiB, None for no limit.
+        max_pages: Largest size of a day in pages of 16 KiB, None for no limit.
     """
 
     def __init__(self, folder: Path, *, busy_timeout: float = 2.0, max_pages: int | None = None) -> None:
