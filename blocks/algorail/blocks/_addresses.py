@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from algorail.engine.kit.errors import ConfigInvalid, Forbidden, Unavailable
 
-_CARRIERS = tuple(
+_NEVER = tuple(
     ip_network(network)
     for network in (
         "::/96",  # IPv4-compatible
@@ -23,15 +23,16 @@ _CARRIERS = tuple(
         "2001::/32",  # Teredo
         "2002::/16",  # 6to4
         "192.88.99.0/24",  # 6to4 relays
+        "fec0::/10",  # site-local, of old
     )
 )
-"""Networks whose addresses may lead to an IPv4 address that they only carry."""
+"""Networks that `is_global` lets pass: most of them carry an IPv4 address, which may be a private one."""
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
     """Whether it is an address of the public internet and nothing else."""
     address = _unmapped(address)
-    if any(address in network for network in _CARRIERS if network.version == address.version):
+    if any(address in network for network in _NEVER if network.version == address.version):
         return False
     return address.is_global and not address.is_multicast
 

@@ -150,6 +150,8 @@ def _header_problems(config: HttpCallConfig) -> Iterator[Problem]:
 
 
 def _limits(config: HttpCallConfig) -> Iterator[Problem]:
+    if config.method == "HEAD" and config.answer != "none":
+        yield _problem("answer", "the answer to HEAD has no body", "use 'none'")
     if not 0 < config.timeout <= 300:
         yield _problem("timeout", "it is up to 300 seconds")
     if not 0 < config.max_bytes <= MAX_BYTES:
