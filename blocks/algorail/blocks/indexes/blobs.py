@@ -67,7 +67,7 @@ class Blob(Sequence[bytes]):
     def __init__(self, folder: Path, stem: str) -> None:
         path = folder / f"{stem}.bin"
         empty = path.stat().st_size == 0
-        self._data = b"" if empty else np.memmap(path, np.uint8, "r").data
+        self._data = memoryview(b"") if empty else np.memmap(path, np.uint8, "r").data
         self._spans = map_array(folder / f"{stem}.npy")
 
     def __len__(self) -> int:
@@ -76,3 +76,11 @@ class Blob(Sequence[bytes]):
     def __getitem__(self, item: Any) -> Any:
         start, end = self._spans[item].tolist()
         return bytes(self._data[start:end])
+
+    def many(self, items: NDArray[np.int64]) -> list[memoryview]:
+        """Several strings, without copying them."""
+        return [self._data[start:end] for start, end in self._spans[items].tolist()]
+
+    def texts(self, items: NDArray[np.int64]) -> list[str]:
+        """Several strings as text."""
+        return [str(data, "utf-8") for data in self.many(items)]

@@ -38,7 +38,7 @@ class Measurement:
     Attributes:
         effort: `efSearch` of HNSW, `nprobe` of IVF, 0 for flat.
         recall: Share of the true ten nearest that were found.
-        search_us: Median time of a single search on one thread, microseconds.
+        search_us: Time of a single search on one thread, microseconds (lower quartile).
     """
 
     effort: int

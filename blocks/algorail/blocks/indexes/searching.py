@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import msgspec
 import numpy as np
@@ -23,6 +23,7 @@ from algorail.engine.kit.errors import InvalidInput
 
 MAX_K = 10_000
 _LARGEST = 2**63
+_FLOAT32 = np.dtype(np.float32)
 
 
 class Hit(TypedDict):
@@ -39,8 +40,7 @@ class Hit(TypedDict):
     payload: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A search that is ready to run: its price is known before it is paid.
 
     Attributes:
@@ -85,6 +85,7 @@ class LoadedIndex:
         module, version = faiss(), self.version
         self._index = module.read_index(str(folder / INDEX_FILE), module.IO_FLAG_MMAP_IFC)
         self._scan = module.downcast_index(self._index.storage) if version.kind == "hnsw" else self._index
+        self._unfiltered: dict[int, Prepared] = {}
         self._plain = self._params(version.measured.effort, None)
         self._ids: Blob | Array = (
             Blob(folder, "ids") if version.ids == "text" else map_array(folder / "ids.npy")
@@ -105,19 +106,20 @@ class LoadedIndex:
         Raises:
             InvalidInput: `vector-invalid`, saying what does not fit.
         """
-        size = self.version.size
-        matrix = np.empty((len(vectors), size), np.float32)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for place, vector in enumerate(vectors):
-                matrix[place] = _checked(vector, size)
-            squares = np.einsum("ij,ij->i", matrix, matrix)
-        if not np.isfinite(squares).all():
+        lines = [self._query(vector) for vector in vectors]
+        return lines[0] if len(lines) == 1 else np.concatenate(lines)
+
+    def _query(self, vector: Any) -> Matrix:
+        checked = _checked(vector, self.version.size)
+        # One product finds NaN and infinity and gives the length; `vdot` does not warn of an overflow.
+        square = float(np.vdot(checked, checked))
+        if not square < math.inf:
             raise _bad_vector("holds NaN, infinite or too large numbers", "check the model that made it")
         if self.version.metric == "cosine":
-            if not squares.all():
+            if not square:
                 raise _bad_vector("is the zero vector, which has no direction", "cosine needs a direction")
-            matrix /= np.sqrt(squares)[:, None]
-        return matrix
+            checked = checked * (1.0 / math.sqrt(square))
+        return np.ascontiguousarray(checked).reshape(1, -1)
 
     def prepare(self, k: int, wanted: tuple[Clause, ...] = (), *, exact: bool = False) -> Prepared:
         """Choose how to search: exactly where that is as cheap, or where it was asked for.
@@ -128,6 +130,14 @@ class LoadedIndex:
         Raises:
             InvalidInput: `filter-invalid` or `vector-search-k`.
         """
+        if not wanted and not exact and type(k) is int and k in self._unfiltered:
+            return self._unfiltered[k]
+        prepared = self._prepare(k, wanted, exact=exact)
+        if not wanted and not exact:
+            self._unfiltered[k] = prepared
+        return prepared
+
+    def _prepare(self, k: int, wanted: tuple[Clause, ...], *, exact: bool) -> Prepared:
         if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MAX_K:
             raise InvalidInput(
                 f"k == {k!r}, must be a whole number between 1 and {MAX_K}", code="vector-search-k"
@@ -152,10 +162,11 @@ class LoadedIndex:
         """
         if not prepared.k:
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-        # One thread per query: the engine already runs as many searches as there are cores.
-        faiss().omp_set_num_threads(1)
+        if len(queries) > 1:
+            # A single query is always searched by its own thread; a batch would take every core.
+            faiss().omp_set_num_threads(1)
         scores, rows = prepared.index.search(queries, prepared.k, params=prepared.params)
-        if not prepared.exact and rows[:, -1].min() < 0:
+        if not prepared.exact and any(last < 0 for last in rows[:, -1].tolist()):
             full = self._exact(prepared.k, prepared.selection, prepared.micros)
             scores, rows = full.index.search(queries, full.k, params=full.params)
         return (np.sqrt(np.maximum(scores, 0)) if self.version.metric == "l2" else scores), rows
@@ -164,22 +175,27 @@ class LoadedIndex:
         self, scores: NDArray[np.float32], rows: NDArray[np.int64], *, payload: bool = True
     ) -> list[Hit]:
         """One line of a result as hits."""
-        texts = self.version.ids == "text"
-        found: list[Hit] = []
-        for score, row in zip(scores.tolist(), rows.tolist(), strict=True):
-            data = (
-                msgspec.msgpack.decode(self._payloads[row]) if payload and self._payloads is not None else {}
-            )
-            identifier = self._ids[row]
-            found.append(
-                {"id": identifier.decode() if texts else int(identifier), "score": score, "payload": data}
-            )
-        return found
+        ids = self._ids[rows].tolist() if isinstance(self._ids, np.ndarray) else self._ids.texts(rows)
+        if payload and self._payloads is not None:
+            payloads = [msgspec.msgpack.decode(data) for data in self._payloads.many(rows)]
+        else:
+            payloads = [{} for _ in ids]
+        return [
+            {"id": identifier, "score": score, "payload": fields}
+            for identifier, score, fields in zip(ids, scores.tolist(), payloads, strict=True)
+        ]
 
     def _exact(self, k: int, selection: Selection | None, micros: float) -> Prepared:
         if self.version.kind == "ivf":
             bitmap = None if selection is None else selection.bitmap
-            return Prepared(self._index, self._params(self._index.nlist, bitmap), k, micros, True, selection)
+            return Prepared(
+                self._index,
+                self._params(self._index.nlist, bitmap),
+                k,
+                micros,
+                exact=True,
+                selection=selection,
+            )
         params = None if selection is None else faiss().SearchParameters(sel=selection.listed)
         return Prepared(self._scan, params, k, micros, exact=True, selection=selection)
 
@@ -191,24 +207,25 @@ class LoadedIndex:
         return None
 
 
-def _checked(vector: Any, size: int) -> Any:
+def _checked(vector: Any, size: int) -> NDArray[np.float32]:
     if isinstance(vector, np.ndarray):
-        if vector.dtype != np.float32:
+        if vector.dtype is not _FLOAT32 and vector.dtype != _FLOAT32:
             raise _bad_vector(
                 f"has dtype {vector.dtype}, expected float32", "convert it: vector.astype('float32')"
             )
-        shape = vector.shape
+        array = vector
     elif isinstance(vector, list | tuple):
         if not all(type(each) is float or (type(each) is int and abs(each) < _LARGEST) for each in vector):
             raise _bad_vector("holds something else than numbers, or too large ones", "give numbers only")
-        shape = (len(vector),)
+        with np.errstate(over="ignore"):
+            array = np.asarray(vector, np.float32)
     else:
         raise _bad_vector(f"is {type(vector).__name__}", "give a Vector or a list of numbers")
-    if shape != (size,):
+    if array.shape != (size,):
         raise _bad_vector(
-            f"has shape {shape}, the index has {size} dimensions", "use the model it was built with"
+            f"has shape {array.shape}, the index has {size} dimensions", "use the model it was built with"
         )
-    return vector
+    return array
 
 
 def _bad_vector(what: str, cure: str) -> InvalidInput:
