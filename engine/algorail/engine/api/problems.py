@@ -31,6 +31,7 @@ _BY_CODE = {
     "method-not-allowed": 405,
     "media-type-unsupported": 415,
     "etag-mismatch": 412,
+    "draft-changed": 412,
     "etag-required": 428,
     "host-not-allowed": 421,
     "rate-limited": 429,

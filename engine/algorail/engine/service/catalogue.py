@@ -13,7 +13,7 @@ from algorail.engine.block.kind import BlockKind
 from algorail.engine.kit.errors import AlgorailError, Conflict
 from algorail.engine.plan import codec
 from algorail.engine.plan.contract import contract_change
-from algorail.engine.plan.diff import diff
+from algorail.engine.plan.diff import Change, diff
 from algorail.engine.plan.signature import Signature
 from algorail.engine.plan.types import describe, to_schema
 from algorail.engine.registry.kinds import InstalledKinds
@@ -110,8 +110,8 @@ class Catalogue:
         return {
             "before": first.version,
             "after": second.version,
-            "changes": msgspec.to_builtins(diff(*plans)),
-            "contract": {"kind": change.kind, "changes": list(change.changes)},
+            "changes": [_change(each) for each in diff(*plans).changes],
+            "contract": {"kind": change.level, "changes": list(map(str, change.items))},
         }
 
     def explain(self, name: str, spec: str) -> dict[str, Any]:
@@ -137,6 +137,11 @@ def _item(tx: Connection, found: Algorithm) -> Item:
     if found.latest:
         doc = codec.from_json(algorithms.version(tx, found.name, found.latest).plan).doc
     return Item(found, list(aliases.list_all(tx, found.name)), doc.partition("\n")[0])
+
+
+def _change(change: Change) -> dict[str, Any]:
+    where = ".".join(part for part in (change.node, change.field) if part)
+    return {"change": change.kind, "where": where, "before": change.before, "after": change.after}
 
 
 def _kind(kind: BlockKind) -> dict[str, Any]:

@@ -171,7 +171,7 @@ def _compare(newest: AlgorithmVersion | None, plan: Plan) -> tuple[str, tuple[st
     if newest is None:
         return "first", ()
     change = contract_change(codec.from_json(newest.plan), plan)
-    return change.kind, change.changes
+    return change.level, tuple(map(str, change.items))
 
 
 def _require_compatible(tx: Connection, name: str, alias: str, plan: Plan) -> None:
@@ -179,9 +179,9 @@ def _require_compatible(tx: Connection, name: str, alias: str, plan: Plan) -> No
     found = next((each for each in aliases.list_all(tx, name) if each.name == alias), None)
     for number in versions_of(found) if found else ():
         change = contract_change(codec.from_json(algorithms.version(tx, name, number).plan), plan)
-        if change.kind == "breaking":
+        if change.breaking:
             raise Conflict(
-                f"moving @{alias} from version {number} would break its callers: {'; '.join(change.changes)}",
+                f"moving @{alias} from version {number} would break its callers: {'; '.join(map(str, change.breaking))}",
                 code="contract-breaking",
                 cure="keep the contract, publish without the alias, or allow the breaking change",
             )
