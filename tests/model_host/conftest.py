@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from algorail.model_host.package import save_sklearn
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
+
+from algorail.model_host.package import save_sklearn
 
 
 @dataclass(frozen=True)

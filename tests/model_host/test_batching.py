@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+
 from algorail.engine.kit.errors import AlgorailError, DeadlineExceeded, Overloaded, Unavailable
 from algorail.model_host.serve.batching import Batcher
 from algorail.model_host.spec import Tensor

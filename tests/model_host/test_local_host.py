@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from algorail.engine.kit.errors import Forbidden, NotFound, Unavailable
 from algorail.model_host.deploy.local import BlockingLocalHost, LocalHost, LocalSettings
 from algorail.model_host.endpoints import EndpointEntry, put_endpoint, read_endpoints

@@ -5,15 +5,16 @@ from typing import Annotated, TypedDict
 
 import numpy as np
 import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
 from algorail.engine.kit.errors import ConfigInvalid, Conflict, Forbidden
 from algorail.model_host.class_schema import class_schema
 from algorail.model_host.package import save_class, save_sklearn
 from algorail.model_host.serve.runtimes import load
 from algorail.model_host.serve.tensors import zeros
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 
 def test_what_is_saved_predicts_the_same(digits):

@@ -6,6 +6,7 @@ import json
 import httpx
 import numpy as np
 import pytest
+
 from algorail.model_host.serve.app import Limits, ReplicaApp
 from algorail.model_host.serve.runtimes import load
 from algorail.model_host.spec import Manifest, Tensor

@@ -1,4 +1,5 @@
 import pytest
+
 from algorail.engine.kit.errors import ConfigInvalid, NotFound
 from algorail.model_host.serve.threads import VARIABLES, available_cpus, default_threads, limit_threads
 from algorail.model_host.spec import Tensor, read_manifest, tensors

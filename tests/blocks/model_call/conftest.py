@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 import uvicorn
+
 from algorail.blocks.model_call import KIND
 from algorail.engine.kit.errors import NotFound
 

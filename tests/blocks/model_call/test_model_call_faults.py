@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+
 from algorail.engine.kit.errors import DeadlineExceeded, Forbidden, NotFound, Overloaded, Unavailable
 
 NUMBER = {"type": "number"}

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from algorail.engine.kit.errors import Unavailable
 
 STRING = {"type": "string"}

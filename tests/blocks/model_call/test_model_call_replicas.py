@@ -7,6 +7,9 @@ from typing import Annotated, TypedDict
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+
 from algorail.blocks.model_call import KIND, model_call
 from algorail.engine import Vector
 from algorail.engine.kit.errors import ConfigInvalid, Unavailable
@@ -14,8 +17,6 @@ from algorail.engine.plan.annotations import dim, type_of
 from algorail.engine.plan.types import ListType, to_schema
 from algorail.model_host.deploy.local import LocalHost, LocalSettings
 from algorail.model_host.package import save_sklearn
-from sklearn.datasets import load_digits
-from sklearn.linear_model import LogisticRegression
 
 Pixels = Annotated[Vector, dim(64)]
 

@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, overload
 
+from algorail.blocks.model_call.call import ModelCaller
+from algorail.blocks.model_call.config import ModelCallConfig, signature
 from algorail.engine.block.kind import BlockKind, Effect, Runner, Services
 from algorail.engine.dsl import placed
 from algorail.engine.plan.annotations import type_of
 from algorail.engine.plan.types import to_schema
-
-from algorail.blocks.model_call.call import ModelCaller
-from algorail.blocks.model_call.config import ModelCallConfig, signature
 
 R = TypeVar("R")
 
