@@ -5,6 +5,7 @@ Publish it with `algorail publish examples/read_digit/algorithm.py:read_digit`.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Annotated, Literal, TypedDict
 
@@ -17,10 +18,16 @@ Pixels = Annotated[Vector, dim(64)]
 """An image of 8 × 8 pixels, row by row, 0 (white) to 16 (black)."""
 
 
-class Scores(TypedDict):
-    """What a model answers: the probability of each digit, 0 to 9."""
+class Probabilities(TypedDict):
+    """What the logistic regression answers: the probability of each digit, 0 to 9."""
 
     probabilities: list[float]
+
+
+class Scores(TypedDict):
+    """What the support vector machine answers: how many duels each digit wins, 0 to 9, with a tie-break."""
+
+    scores: list[float]
 
 
 class Guess(TypedDict):
@@ -46,8 +53,8 @@ class Reading(TypedDict):
 
 
 nearest = vector_search("digits", k=5, size=64)
-logistic = model_call("digits", inputs={"pixels": Pixels}, output=Scores)
-forest = model_call("digits-forest", inputs={"pixels": Pixels}, output=Scores)
+logistic = model_call("digits", inputs={"pixels": Pixels}, output=Probabilities)
+support_vectors = model_call("digits-svm", inputs={"pixels": Pixels}, output=Scores)
 confusion = db_lookup(
     "lab",
     "SELECT truth, share FROM confusions WHERE nearest = :nearest AND first = :first AND second = :second",
@@ -66,11 +73,20 @@ def most(hits: list[Hit]) -> Guess:
 
 
 @block
-def likeliest(scores: Scores) -> Guess:
+def likeliest(answer: Probabilities) -> Guess:
     """The digit that a model finds likeliest."""
-    probabilities = scores["probabilities"]
+    probabilities = answer["probabilities"]
     confidence = max(probabilities)
     return {"digit": probabilities.index(confidence), "confidence": confidence}
+
+
+@block
+def strongest(answer: Scores) -> Guess:
+    """The digit with the highest score; how far it stands out, as a softmax, is the confidence."""
+    scores = answer["scores"]
+    best = max(scores)
+    confidence = 1 / sum(math.exp(score - best) for score in scores)
+    return {"digit": scores.index(best), "confidence": confidence}
 
 
 @block
@@ -87,8 +103,8 @@ def settle(neighbours: Guess, first: Guess, second: Guess, known: Confusion | No
 @algorithm
 def second_opinion(pixels: Pixels, neighbours: Guess, first: Guess) -> Reading:
     """Asks another model, and looks up what such a disagreement meant before."""
-    scores = forest(pixels=pixels)
-    second = likeliest(scores=scores)
+    answer = support_vectors(pixels=pixels)
+    second = strongest(answer=answer)
     known = confusion(nearest=neighbours["digit"], first=first["digit"], second=second["digit"])
     reading = settle(neighbours=neighbours, first=first, second=second, known=known)
     return reading
@@ -99,8 +115,8 @@ def read_digit(pixels: Pixels) -> Reading:
     """Reads a scanned digit of 8 × 8 pixels."""
     hits = nearest(vector=pixels)
     neighbours = most(hits=hits)
-    scores = logistic(pixels=pixels)
-    first = likeliest(scores=scores)
+    answer = logistic(pixels=pixels)
+    first = likeliest(answer=answer)
     sure = (neighbours["digit"] == first["digit"]) & (first["confidence"] > 0.8)
     reading = when(
         sure,

@@ -12,8 +12,8 @@ def read_digit(pixels: Pixels) -> Reading:
     """Reads a scanned digit of 8 × 8 pixels; content with a first look only when all neighbours agree."""
     hits = nearest(vector=pixels)
     neighbours = most(hits=hits)
-    scores = logistic(pixels=pixels)
-    first = likeliest(scores=scores)
+    answer = logistic(pixels=pixels)
+    first = likeliest(answer=answer)
     agree = neighbours["digit"] == first["digit"]
     sure = agree & (first["confidence"] > 0.9) & (neighbours["confidence"] > 0.9)
     reading = when(

@@ -44,10 +44,13 @@ def load() -> Digits:
 
 def prepare(digits: Digits, home: Path, step: Callable[[str], None]) -> dict[str, Path]:
     """Train, save and build everything under `home`; returns the folder of each packaged model."""
-    step("training a logistic regression and a forest")
-    models = {"digits": _logistic(), "digits-forest": _forest()}
+    step("training a logistic regression and a support vector machine")
+    models = {
+        "digits": (_logistic(), {"probabilities": "predict_proba"}),
+        "digits-svm": (_support_vectors(), {"scores": "decision_function"}),
+    }
     folders = {}
-    for name, model in models.items():
+    for name, (model, outputs) in models.items():
         model.fit(digits.train, digits.train_labels)
         folders[name] = home / "models" / name
         save_sklearn(
@@ -55,7 +58,7 @@ def prepare(digits: Digits, home: Path, step: Callable[[str], None]) -> dict[str
             folders[name],
             name=name,
             inputs={"pixels": "float32[64]"},
-            outputs={"probabilities": "predict_proba"},
+            outputs=outputs,
         )
     step("building the index of nearest neighbours")
     payloads = [{"digit": int(label)} for label in digits.train_labels]
@@ -73,10 +76,10 @@ def _logistic() -> Any:
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=2_000))
 
 
-def _forest() -> Any:
-    from sklearn.ensemble import ExtraTreesClassifier
+def _support_vectors() -> Any:
+    from sklearn.svm import SVC
 
-    return ExtraTreesClassifier(200, random_state=0)
+    return SVC()
 
 
 def _write_confusions(path: Path, digits: Digits) -> None:
@@ -84,7 +87,7 @@ def _write_confusions(path: Path, digits: Digits) -> None:
     from sklearn.model_selection import cross_val_predict
     from sklearn.neighbors import KNeighborsClassifier
 
-    readers = (KNeighborsClassifier(NEIGHBOURS), _logistic(), _forest())
+    readers = (KNeighborsClassifier(NEIGHBOURS), _logistic(), _support_vectors())
     said = [cross_val_predict(reader, digits.train, digits.train_labels, cv=5) for reader in readers]
     seen: dict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
     for *opinions, truth in zip(*said, digits.train_labels, strict=True):
