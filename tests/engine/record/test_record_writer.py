@@ -330,14 +330,14 @@ class TestOnSqlite:
         noise = random.Random(1).randbytes(3_000)
         written = []
 
-        async def main():
-            with pytest.raises(Unavailable):
-                for _ in range(200):
-                    run = make_run(noise + new_id("x").encode())
-                    await writer.durable(run, SHAPE, within=0.1)
-                    written.append(run.run_id)
+        async def fill():
+            for _ in range(200):
+                run = make_run(noise + new_id("x").encode())
+                await writer.durable(run, SHAPE, within=0.1)
+                written.append(run.run_id)
 
-        asyncio.run(main())
+        with pytest.raises(Unavailable):
+            asyncio.run(fill())
         assert writer.stats().retries > 0
         writer.close(timeout=1)
         assert written

@@ -105,7 +105,7 @@ class RecordStoreConformance:
             {"variant": "c"},
             {"unit": "v"},
         ]
-        same = {
+        same: dict[str, Any] = {
             "algorithm": "a",
             "version": 2,
             "status": "failed",
