@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 def executed(source: str) -> Plan:
     namespace: dict = {}
-    exec(compile(source, "<plan>", "exec"), namespace)
+    exec(compile(source, "<plan>", "exec", dont_inherit=True), namespace)
     name = source.partition("\ndef ")[2].partition("(")[0]
     return plan_of(namespace[name])
 

@@ -195,7 +195,8 @@ def kind_of(function: Callable[..., Any]) -> BlockKind:
     target = unwrapped(function, "kind_of")[0]
     if not isinstance(target.source, BlockKind):
         raise misuse("not-a-block", f"{target.label} has no code here", "decorate a function with @block")
-    return cast("BlockKind", target.source)
+    kind: BlockKind = target.source
+    return kind
 
 
 __all__ = ["Algorithm", "algorithm", "algorithm_of", "kind_of", "plan_of"]
