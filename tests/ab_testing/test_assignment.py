@@ -7,6 +7,10 @@ import sys
 from collections import Counter
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chi2_contingency, chisquare
+
 from algorail.ab_testing.assign import (
     SEGMENTS,
     LayerClaim,
@@ -19,9 +23,6 @@ from algorail.ab_testing.assign import (
     unit_key,
 )
 from algorail.engine.kit.errors import InvalidInput
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.stats import chi2_contingency, chisquare
 
 ARMS = st.text("abcdefgh", min_size=1, max_size=3)
 WEIGHTS = st.dictionaries(ARMS, st.integers(0, 50), min_size=1, max_size=6).filter(lambda w: any(w.values()))
