@@ -148,7 +148,7 @@ def both(plan: Plan, q: int) -> tuple[Any, Any, RunContext]:
     return recorded, run_fake(interpreted()), context
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(plans(may_fail=False), st.integers(-2, 2))
 def test_same_output_and_same_nodes(plan: Plan, q: int) -> None:
     compiled, (interpreted, interpreter), context = both(plan, q)
@@ -160,7 +160,7 @@ def test_same_output_and_same_nodes(plan: Plan, q: int) -> None:
         assert block.output == interpreter.values[block.node]
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(plans(may_fail=True), st.integers(-2, 2))
 def test_same_failure_or_same_output(plan: Plan, q: int) -> None:
     compiled, (interpreted, interpreter), context = both(plan, q)

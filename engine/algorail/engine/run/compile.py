@@ -100,6 +100,10 @@ class CompiledPlan:
             return form.run(inputs, ctx)
         return self._timed(form, inputs, ctx)
 
+    def with_calls(self, calls: Mapping[str, Call]) -> CompiledPlan:
+        """The same plan with other calls for some nodes, such as answers from a record."""
+        return CompiledPlan(self.plan, {**self.calls, **calls}, self.identity, self._clock) if calls else self
+
     def _unrecorded(self) -> Form:
         """Compiled only for those who run without a record."""
         self._plain = self.form(record=False)

@@ -85,16 +85,16 @@ def _fibres(units: list[str], before: dict[str, set[str]], is_async: Callable[[s
     for unit in reversed(units):
         successors = after[unit]
         follower = group[successors[0]] if len(successors) == 1 else None
-        waits = unit == END or is_async(unit)
-        # A waiting unit may only lead a fibre that waits for nothing else, or it would start too late.
-        if follower is None or (waits and follower.outside != {unit}):
+        joins = len(before[unit]) > 1 and not is_async(unit) if unit != END else False
+        # What leads a fibre starts when it can, so it may not stand before something else that is awaited.
+        if follower is None or not (joins or follower.outside == {unit}):
             follower = Fibre([])
         follower.units.insert(0, unit)
         follower.outside = (follower.outside - {unit}) | before[unit]
         group[unit] = follower
     for unit in units:
-        if unit != END and not is_async(unit) and len(before[unit]) == 1 and len(after[unit]) > 1:
-            _end_with(unit, group, group[next(iter(before[unit]))], is_async)
+        if group[unit].units[0] == unit:
+            _end_predecessor(group[unit], group, is_async)
     fibres = list(dict.fromkeys(group[unit] for unit in units))
     position = {unit: index for index, unit in enumerate(units)}
     for fibre in fibres:
@@ -107,15 +107,16 @@ def _fibres(units: list[str], before: dict[str, set[str]], is_async: Callable[[s
     return fibres
 
 
-def _end_with(unit: str, group: dict[str, Fibre], target: Fibre, is_async: Callable[[str], bool]) -> None:
-    """A sync unit that several wait for needs no task of its own: it ends the fibre that it follows."""
-    own = group[unit]
-    if own.units != [unit] or END in target.units:
+def _end_predecessor(own: Fibre, group: dict[str, Fibre], is_async: Callable[[str], bool]) -> None:
+    """Units that never wait and follow one other unit need no task of their own: they end its fibre."""
+    if len(own.outside) != 1 or any(unit == END or is_async(unit) for unit in own.units):
         return
     (predecessor,) = own.outside
-    if not any(is_async(later) for later in target.units[target.units.index(predecessor) + 1 :]):
-        target.units.append(unit)
-        group[unit] = target
+    target = group[predecessor]
+    later = target.units[target.units.index(predecessor) + 1 :]
+    if not any(unit == END or is_async(unit) for unit in later):
+        target.units += own.units
+        group.update(dict.fromkeys(own.units, target))
 
 
 def _inline_path(fibres: list[Fibre], is_async: Callable[[str], bool]) -> None:
