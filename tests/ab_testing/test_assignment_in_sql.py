@@ -1,7 +1,11 @@
-"""An analyst can recompute every assignment in SQL; this runs the query of `docs/traffic-split.md` on SQLite."""
+"""An analyst can recompute every assignment in SQL: on SQLite, and on PostgreSQL by the documented query."""
 
 import hashlib
+import re
 import sqlite3
+from pathlib import Path
+
+import psycopg
 
 from algorail.ab_testing.assign import SEGMENTS, VariantTable, assign
 
@@ -45,3 +49,26 @@ def test_the_same_assignment_in_sql():
     database.close()
     assert start == SEGMENTS
     assert rows == {unit: (given.bucket, given.variant) for unit in units for given in [assign(table, unit)]}
+
+
+def test_the_pages_query_in_postgresql(postgres_database):
+    """The query of `docs/traffic-split.md`, as it stands there."""
+    page = (Path(__file__).parents[2] / "docs" / "traffic-split.md").read_text()
+    query = re.search(r"```sql\n(.*?)```", page, re.DOTALL).group(1)
+    table = VariantTable.new("read_digit@prod", {"3": 90, "4": 10}, since_ns=0)
+    table = table.reweighted({"3": 30, "4": 30, "5": 40}, since_ns=1)
+    units = ["1", "café", *(f"user-{n}" for n in range(500))]
+    with psycopg.connect(postgres_database.replace("postgresql+psycopg://", "postgresql://")) as database:
+        database.execute("CREATE TABLE units (unit text)")
+        database.execute("CREATE TABLE runs (arm text, start int, stop int)")
+        database.cursor().executemany("INSERT INTO units VALUES (%s)", [(unit,) for unit in units])
+        start = 0
+        for place, length in table.to_dict()["runs"]:
+            database.execute(
+                "INSERT INTO runs VALUES (%s, %s, %s)", (table.arms[place], start, start + length)
+            )
+            start += length
+        rows = database.execute(query).fetchall()
+    assert {unit: (segment, arm) for unit, segment, arm in rows} == {
+        unit: (given.bucket, given.variant) for unit in units for given in [assign(table, unit)]
+    }
