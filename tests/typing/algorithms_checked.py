@@ -1,6 +1,7 @@
 """Read by mypy and pyright, never run: every `assert_type` must hold, every marked line must be refused."""
 
 from dataclasses import dataclass
+from typing import assert_type
 
 from algorail.engine import (
     Plan,
@@ -17,7 +18,6 @@ from algorail.engine import (
     switch,
     when,
 )
-from typing_extensions import assert_type
 
 
 @dataclass
@@ -75,6 +75,6 @@ def wrong(question: str) -> int:
     options(find, retries=3)(question)  # refused
     options(find, timeout="1")(question)  # refused
     options(find, retry=3)(3)  # refused
-    find(question)[0].scores  # refused
+    when(True, then=find(question)[0].scores, otherwise=1)  # refused
     inner(questions=question)  # refused
     return compose(find(question)[0])  # refused

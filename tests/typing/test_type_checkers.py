@@ -53,7 +53,9 @@ HEAD = CHECKED.read_text().partition("@algorithm(unit")[0].replace("async def", 
 def test_jedi_completes_results_inside_an_algorithm(expression):
     body = f"@algorithm\ndef mine(question: str) -> Hit:\n    value = {expression}\n    value."
     source = HEAD + body
-    script = jedi.Script(source, path=str(CHECKED), project=jedi.Project(ROOT, added_sys_path=[str(ROOT / "engine")]))
+    script = jedi.Script(
+        source, path=str(CHECKED), project=jedi.Project(ROOT, added_sys_path=[str(ROOT / "engine")])
+    )
     names = {item.name for item in script.complete(len(source.splitlines()), len("    value."))}
     assert COMPLETED[expression] in names
 

@@ -9,15 +9,33 @@ from dataclasses import dataclass
 from typing import Annotated, TypedDict
 
 import pytest
+from pydantic import BaseModel
+
 from algorail.engine import (
-    AlgorailError, Cache, Retry, Vector, algorithm, algorithm_of, block, contains, each, expr, first_of, kind_of,
-    length, options, placed_kind, plan_of, sub_algorithm, switch, when,
+    AlgorailError,
+    Cache,
+    Retry,
+    Vector,
+    algorithm,
+    algorithm_of,
+    block,
+    contains,
+    each,
+    expr,
+    first_of,
+    kind_of,
+    length,
+    options,
+    placed_kind,
+    plan_of,
+    sub_algorithm,
+    switch,
+    when,
 )  # fmt: skip
 from algorail.engine.block.kind import CallContext, Effect
 from algorail.engine.plan.codec import binding_to_dict
 from algorail.engine.plan.document import Op, Ref, Value
 from algorail.engine.plan.types import STRING, describe
-from pydantic import BaseModel
 
 
 class Answer(BaseModel):
@@ -66,12 +84,12 @@ def test_variables_name_the_nodes():
     def named(question: str) -> Answer:
         hits: list[Hit] = find(question)
         hits = find(question, k=5)
-        Best = compose(hits[0])
+        Best = compose(hits[0])  # noqa: F841
         question = first = shorten(question)
         if (walrus := shorten(question)) is None:
             return None
         _ = shorten(text=walrus)
-        chosen = options(compose, name="polite")(hits[0])
+        chosen = options(compose, name="polite")(hits[0])  # noqa: F841
         return compose(find(first)[0])
 
     assert list(nodes(named)) == [
@@ -111,7 +129,7 @@ def test_operators_become_operations():
     @algorithm
     def computed(x: float, xs: list[float], flag: bool) -> bool:
         return {
-            "and": (x > 0.5) & ~flag | (1 < x), "sum": 1 - x * 2, "in": contains(xs, x), "len": length(xs),
+            "and": (x > 0.5) & ~flag | (x > 1), "sum": 1 - x * 2, "in": contains(xs, x), "len": length(xs),
             "index": xs[x], "item": (x + 1)["a"], "abs": abs(-x), "round": round(x, 2), "cel": expr("x > 1.0", x=x),
         }  # fmt: skip
 
@@ -153,7 +171,9 @@ def test_options_by_helper_and_by_keyword_are_the_same():
     def retried(question: str) -> list[Hit]:
         """Answers."""
         spare = find(question)
-        a = options(find, retry=Retry(attempts=2), cache=Cache(ttl=1.0), fallback=spare, record="off")(question)
+        a = options(find, retry=Retry(attempts=2), cache=Cache(ttl=1.0), fallback=spare, record="off")(
+            question
+        )
         b = find(question, retry=2, cache=Cache(ttl=1.0), fallback=spare, record="off")
         return when(a[0].text == b[0].text, then=a, otherwise=b)
 

@@ -6,9 +6,10 @@ import copy
 import math
 
 import pytest
+from pydantic import BaseModel
+
 from algorail.engine import Retry, algorithm, block, each, expr, first_of, options, plan_of, switch, when
 from algorail.engine.kit.errors import PlanInvalid
-from pydantic import BaseModel
 
 
 class Reply(BaseModel):
@@ -51,7 +52,7 @@ MISUSES = {
     "not": (lambda x, xs: not x, "~"),
     "chained comparison": (lambda x, xs: 0 < x < 1, "(0 < x) & (x < 1)"),
     "for": (lambda x, xs: loop(xs), "each("),
-    "unpacking": (lambda x, xs: (lambda *a: a)(*xs), "each("),
+    "unpacking": (lambda x, xs: [*xs], "each("),
     "f-string": (lambda x, xs: f"{x}", "@block"),
     "f-string with !s": (lambda x, xs: f"{x!s}", "@block"),
     "percent": (lambda x, xs: "%s" % x, "@block"),  # noqa: UP031

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from algorail.engine.dsl import plan_of, to_python
 from algorail.engine.plan.codec import content_hash
 from algorail.engine.plan.document import (
-    Breaker, Cel, DictOf, Input, ListOf, Node, Op, Plan, RecordPolicy, Ref, Retry, Value,
+    Breaker,
+    Cel,
+    DictOf,
+    Input,
+    ListOf,
+    Node,
+    Op,
+    Plan,
+    RecordPolicy,
+    Ref,
+    Retry,
+    Value,
 )  # fmt: skip
 from algorail.engine.plan.types import ANY, INTEGER, STRING, Field, ObjectType, VectorType
 from algorail.engine.testing.strategies import random_plans, types
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 
 def executed(source: str) -> Plan:
@@ -40,7 +52,13 @@ def test_random_plans_come_back_identical(plan):
 @given(types(sensitive=True), types(sensitive=True))
 def test_any_type_can_be_written(source, output):
     assert_same(
-        Plan(name="typed", inputs={"x": Input(type=source, doc="It.")}, output=output, nodes=(), result=Ref("x"))
+        Plan(
+            name="typed",
+            inputs={"x": Input(type=source, doc="It.")},
+            output=output,
+            nodes=(),
+            result=Ref("x"),
+        )
     )
 
 
@@ -62,7 +80,12 @@ def test_no_text_of_a_plan_becomes_code(doc, literal, key):
 def plan(*nodes: Node, result=None, inputs=("x",), **rest) -> Plan:
     ports = {name: Input(type=ANY) for name in inputs}
     return Plan(
-        name="sample", inputs=ports, output=ANY, nodes=nodes, result=result or Ref(nodes[-1].id if nodes else "x"), **rest
+        name="sample",
+        inputs=ports,
+        output=ANY,
+        nodes=nodes,
+        result=result or Ref(nodes[-1].id if nodes else "x"),
+        **rest,
     )
 
 

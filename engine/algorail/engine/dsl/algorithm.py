@@ -11,16 +11,18 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, ParamSpec, Protocol, TypeVar, get_args, get_origin, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, cast, get_args, get_origin, overload
 
 from algorail.engine.block.kind import BlockKind
 from algorail.engine.dsl.annotations import Named, port_types, resolved_signature
+from algorail.engine.dsl.local import run_local
 from algorail.engine.dsl.misuse import misuse
 from algorail.engine.dsl.placing import SubAlgorithm, unwrapped
 from algorail.engine.dsl.plain import to_plain
 from algorail.engine.dsl.trace import Trace, tracing
 from algorail.engine.kit.ids import NAME
 from algorail.engine.plan.document import Input, Plan, RecordMode, RecordPolicy
+from algorail.engine.plan.picture import svg
 from algorail.engine.plan.types import Type
 
 P = ParamSpec("P")
@@ -28,7 +30,7 @@ R = TypeVar("R")
 
 
 class Algorithm(SubAlgorithm):
-    """A traced algorithm; calling it inside another one places it as a sub-algorithm.
+    """A traced algorithm; inside another one a call places it as a sub-algorithm, elsewhere it runs.
 
     Attributes:
         plan: The algorithm as data.
@@ -51,6 +53,25 @@ class Algorithm(SubAlgorithm):
         self.algorithms: Mapping[str, Algorithm] = {
             key: item for key, item in trace.placed.items() if isinstance(item, Algorithm)
         }
+
+    @property
+    def answer(self) -> Any:
+        """The annotation of the result."""
+        return cast("inspect.Signature", self.call_signature).return_annotation
+
+    def outside(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Runs the algorithm in this process."""
+        inputs, _ = self.arguments(args, kwargs)
+        signature = cast("inspect.Signature", self.call_signature)
+        named = {_input_name(signature.parameters[name]): item for name, item in inputs.items()}
+        return run_local(self, named)
+
+    def _repr_html_(self) -> str:
+        return svg(self.plan)
+
+    def _repr_mimebundle_(self, **_wanted: Any) -> dict[str, str]:
+        picture = svg(self.plan)
+        return {"text/plain": repr(self), "text/html": picture, "image/svg+xml": picture}
 
     def __repr__(self) -> str:
         return f"<algorithm {self.name}: {len(self.plan.nodes)} nodes>"

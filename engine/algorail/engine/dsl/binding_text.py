@@ -49,7 +49,7 @@ class BindingWriter:
         """The binding as it stands in an argument."""
         return self.expression(binding).text
 
-    def expression(self, binding: Binding) -> Expression:
+    def expression(self, binding: Binding) -> Expression:  # noqa: PLR0911 - one line for each form
         """The binding as an expression."""
         match binding:
             case Ref(ref=ref, path=path):

@@ -37,7 +37,7 @@ class Block(Placeable):
 
     def __init__(self, function: Callable[..., Any], kind: BlockKind, signature: inspect.Signature) -> None:
         output = kind.signature(NoConfig()).output
-        super().__init__(kind.name, kind.key, {}, output, signature, kind)
+        super().__init__(kind.name, kind.key, {}, output=output, call_signature=signature, source=kind)
         functools.update_wrapper(self, function)
         self.function = function
         self.kind = kind

@@ -135,7 +135,7 @@ def first_of(
 def expr(cel: str, /, **variables: Any) -> Any:
     """An expression in CEL on values, checked before the run: `expr("a.score * 2.0 > b", a=a, b=b)`.
 
-    For what the operators of Python cannot say: `size(xs)`, `x in xs`, `xs.map(x, x.score)`, texts.
+    For what the operators of Python cannot say: `xs.exists(x, x.score > 0.5)`, `name.startsWith("a")`, texts.
     """
     trace = required_trace("expr")
     if not isinstance(cel, str):

@@ -36,7 +36,7 @@ _LISTS = frozenset({list, Sequence, MutableSequence})
 _DICTS = frozenset({dict, Mapping, MutableMapping})
 
 
-def converter(annotation: Any) -> Convert | None:
+def converter(annotation: Any) -> Convert | None:  # noqa: PLR0911 - one line for each form
     """Makes what the annotation says of plain data; None if plain data is that already."""
     if isinstance(annotation, type | types.NoneType) and annotation in _PLAIN:
         return None

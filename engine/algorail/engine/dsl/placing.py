@@ -48,6 +48,7 @@ class Placeable:
         label: str,
         kind: str,
         config: Mapping[str, Any],
+        *,
         output: Type = ANY,
         call_signature: inspect.Signature | None = None,
         source: Any = None,
@@ -66,7 +67,7 @@ class Placeable:
             return self.outside(args, kwargs)
         return self.place(trace, args, kwargs, {})
 
-    def outside(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    def outside(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ARG002
         """What a call outside an algorithm does."""
         raise misuse(
             "outside-algorithm",
@@ -79,9 +80,11 @@ class Placeable:
     ) -> Value:
         """A node of this block in the trace."""
         inputs, told = self.arguments(args, kwargs)
-        told = cast("NodePolicies", {**policies, **told})
+        together = cast("NodePolicies", {**policies, **told})
         self.remember(trace)
-        return trace.place(self.kind_key, self.config, inputs, self.output, named=self.label, policies=told)
+        return trace.place(
+            self.kind_key, self.config, inputs, self.output, named=self.label, policies=together
+        )
 
     def remember(self, trace: Trace) -> None:
         """Keeps the code behind the node at hand, for running in this process and for bundles."""
@@ -208,7 +211,14 @@ def placed(kind: BlockKind, config: Any = None, *, like: Any = None, returns: An
     if like is not None:
         shown = inspect.signature(like)
     output = port_type(returns) if returns is not None and ports.output == ANY else ports.output
-    return Placeable(kind.name, kind.key, msgspec.to_builtins(struct), output, shown, kind)
+    return Placeable(
+        kind.name,
+        kind.key,
+        msgspec.to_builtins(struct),
+        output=output,
+        call_signature=shown,
+        source=kind,
+    )
 
 
 def _optional(parameter: inspect.Parameter) -> bool:
@@ -225,7 +235,7 @@ def _struct(kind: BlockKind, config: Any) -> msgspec.Struct:
 
 
 def placed_kind(kind: str, config: Mapping[str, Any] | None = None) -> Callable[..., Any]:
-    """A block by the name of its kind, for kinds whose code is not at hand: `placed_kind("embed@1")(text=q)`."""
+    """A block by the name of its kind, if its code is not at hand: `placed_kind("embed@1")(text=q)`."""
     if "@" not in kind:
         raise misuse(
             "kind-name", f"kind == {kind!r}, must be a name and a version", 'write "vector_search@1"'
@@ -263,7 +273,9 @@ class SubAlgorithm(Placeable):
         call_signature: inspect.Signature | None,
         source: Any,
     ) -> None:
-        super().__init__(label, "sub_algorithm@1", config, output, call_signature, source)
+        super().__init__(
+            label, "sub_algorithm@1", config, output=output, call_signature=call_signature, source=source
+        )
 
     def source_key(self) -> str:
         """Algorithms are found by their names."""

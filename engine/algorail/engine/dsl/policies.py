@@ -34,7 +34,7 @@ def _positive(value: Any) -> bool:
 
 _RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "name": (lambda value: isinstance(value, str), "a string"),
-    "retry": (lambda value: isinstance(value, Retry) and value.attempts >= 1, "Retry(attempts=3) or a count >= 1"),
+    "retry": (lambda value: isinstance(value, Retry) and value.attempts >= 1, "Retry(attempts=3) or >= 1"),
     "timeout": (_positive, "seconds > 0"),
     "cache": (lambda value: isinstance(value, Cache), "Cache(ttl=60)"),
     "breaker": (lambda value: isinstance(value, Breaker), "Breaker(failures=5)"),

@@ -14,6 +14,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 import msgspec
+
 from algorail.engine.dsl.binding_text import BindingWriter, is_name, keywords
 from algorail.engine.dsl.misuse import misuse
 from algorail.engine.dsl.names import NODE_ID, node_id
@@ -74,7 +75,10 @@ class _Module:
         names = self._names | self._types.names | self._bindings.names | self._bindings.structs
         lines = []
         if names & _TYPING:
-            homes = {"typing": {"Annotated", "Any", "Literal"}, "typing_extensions": {"NotRequired", "TypedDict"}}
+            homes = {
+                "typing": {"Annotated", "Any", "Literal"},
+                "typing_extensions": {"NotRequired", "TypedDict"},
+            }
             lines += [_import(home, names & told) for home, told in homes.items() if names & told]
             lines.append("")
         lines += sorted(f"from {home} import {name}" for name, home in self._factories.items())
@@ -92,7 +96,9 @@ class _Module:
         if plan.record != RecordPolicy():
             simple = plan.record == RecordPolicy(mode=plan.record.mode)
             told.append(f"record={repr(plan.record.mode) if simple else self._struct(plan.record)}")
-        told += [f"{name}={item!r}" for name in ("unit", "timeout", "bundle") if (item := getattr(plan, name))]
+        told += [
+            f"{name}={item!r}" for name in ("unit", "timeout", "bundle") if (item := getattr(plan, name))
+        ]
         return f"@algorithm({', '.join(told)})" if told else "@algorithm"
 
     def _header(self) -> str:
@@ -150,7 +156,9 @@ class _Module:
         for name in _POLICIES:
             item = getattr(node, name)
             if item not in (None, "", "full"):
-                told.append(f"{name}={self._struct(item) if isinstance(item, msgspec.Struct) else repr(item)}")
+                told.append(
+                    f"{name}={self._struct(item) if isinstance(item, msgspec.Struct) else repr(item)}"
+                )
         if node.fallback is not None:
             told.append(f"fallback={self._bindings.text(node.fallback)}")
         return told
@@ -228,9 +236,10 @@ def _factory(node: Node) -> tuple[str, str, str] | None:
             made = factory(**node.config) if callable(factory) else None
         except (ImportError, TypeError, AlgorailError):
             continue
-        if isinstance(made, Placeable) and made.kind_key == node.kind and made.config == node.config:
-            if _takes(made.call_signature, node):
-                return name, point.module, f"{name}({', '.join(_given(factory, node.config))})"
+        if not isinstance(made, Placeable) or (made.kind_key, made.config) != (node.kind, node.config):
+            continue
+        if _takes(made.call_signature, node):
+            return name, point.module, f"{name}({', '.join(_given(factory, node.config))})"
     return None
 
 

@@ -83,7 +83,7 @@ class Trace:
             self._own(thing)
             return binding_in(thing)
         if isinstance(thing, _BINDINGS):
-            return self._known(cast(Binding, thing))
+            return self._known(cast("Binding", thing))
         if not holds_value(thing) and not _holds_binding(thing):
             plain = to_plain(thing)
             _check_literal(plain)

@@ -10,9 +10,11 @@ import keyword
 from dataclasses import replace
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired
 
-from algorail.engine.dsl.annotations import Schema, port_type
+from typing_extensions import TypedDict
+
+from algorail.engine.dsl.annotations import port_type
 from algorail.engine.kit.errors import InvalidInput
 from algorail.engine.plan.annotations import Image, Pii, Secret, Sensitive, Table, Vector, dim
 from algorail.engine.plan.types import (
@@ -28,7 +30,6 @@ from algorail.engine.plan.types import (
     VectorType,
     to_schema,
 )
-from typing_extensions import NotRequired, TypedDict
 
 
 class Annotation(NamedTuple):
@@ -38,7 +39,14 @@ class Annotation(NamedTuple):
     meaning: Any
 
 
-_SCALARS = {"null": type(None), "boolean": bool, "integer": int, "number": float, "string": str, "bytes": bytes}
+_SCALARS = {
+    "null": type(None),
+    "boolean": bool,
+    "integer": int,
+    "number": float,
+    "string": str,
+    "bytes": bytes,
+}
 _FIELDS = {"image": ("Image", Image), "table": ("Table", Table), "secret": ("Secret", Secret)}
 _MARKS: dict[str, tuple[str, Any]] = {"pii": ("Pii", Pii), "secret": ("Sensitive", Sensitive)}
 
@@ -131,14 +139,14 @@ class TypeWriter:
             if not told.required:
                 self.names.add("NotRequired")
             lines.append(f"    {field}: {inner.text if told.required else f'NotRequired[{inner.text}]'}")
-            members[field] = inner.meaning if told.required else NotRequired[inner.meaning]  # type: ignore[valid-type]
+            members[field] = inner.meaning if told.required else NotRequired[inner.meaning]
         known = self.classes.get(name)
         if known is not None and to_schema(known[0]) != to_schema(source):
             raise InvalidInput("two objects of one title")
         self.names.add("TypedDict")
         body = "\n".join(lines) or "    pass"
         self.classes[name] = (source, f"class {name}(TypedDict):\n{body}")
-        return Annotation(name, TypedDict(name, members))  # type: ignore[operator, misc]
+        return Annotation(name, TypedDict(name, members))  # type: ignore[operator]
 
 
 def _is_field(name: str) -> bool:

@@ -182,8 +182,8 @@ _BOTH = {
 _IMPOSSIBLE: dict[str, tuple[str, str]] = {
     "__bool__": (
         "{} has no truth value yet",
-        "for `if` write when(condition, then=a, otherwise=b); for `and`, `or`, `not` write &, |, ~ in brackets; "
-        "for 0 < x < 1 write (0 < x) & (x < 1)",
+        ("for `if` write when(condition, then=a, otherwise=b); for `and`, `or`, `not` write &, |, ~ with "
+        "brackets; for 0 < x < 1 write (0 < x) & (x < 1)"),
     ),
     "__iter__": (
         "{} cannot be iterated, it is not there yet",
@@ -199,12 +199,18 @@ _IMPOSSIBLE: dict[str, tuple[str, str]] = {
         "{} has no text yet",
         "build the text in a @block; for a look at the plan write print(plan_of(my_algorithm))",
     ),
-    "__int__": ("{} cannot become an int, it is not there yet", "convert it in a @block or in expr('int(x)', x=x)"),
+    "__int__": (
+        "{} cannot become an int, it is not there yet",
+        "convert it in a @block or in expr('int(x)', x=x)",
+    ),
     "__float__": (
         "{} cannot become a float, it is not there yet",
         "convert it in a @block or in expr('double(x)', x=x)",
     ),
-    "__index__": ("{} cannot be used as a position, it is not there yet", "write xs[value] with a value xs, or use a @block"),
+    "__index__": (
+        "{} cannot be used as a position, it is not there yet",
+        "write xs[value] with a value xs, or use a @block",
+    ),
     "__hash__": (
         "{} cannot be a key of a dict or a member of a set, it is not there yet",
         "write switch(value, {'a': x, 'b': y}, default=z) to choose by a value",
