@@ -155,7 +155,7 @@ def _report(answers: Answers, digits: prepare.Digits, server: Server) -> None:
     right = np.array([reading["digit"] for reading in answers.readings]) == digits.held_out_labels
     second = np.array([_second(reading) for reading in answers.readings])
     millis = np.array(answers.seconds) * 1e3
-    size = sum(file.stat().st_size for file in (server.home / "records").rglob("*") if file.is_file())
+    size = sum(file.stat().st_size for file in (server.home / "runs").rglob("*") if file.is_file())
     console.print(f"  accuracy          [bold]{right.mean():.1%}[/] of {len(right)}")
     for name, which in (("first look", ~second), ("second opinion", second)):
         console.print(

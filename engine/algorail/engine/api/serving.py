@@ -15,11 +15,14 @@ DRAIN_SECONDS = 20
 
 
 class _Announcing(uvicorn.Server):
-    """Calls back once it listens."""
+    """Calls back once it listens, and when it is over (uvicorn ends the process by the signal it got)."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, on_ready: Callable[[], None], on_stop: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+        self._on_stop = on_stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then announce."""
@@ -27,9 +30,19 @@ class _Announcing(uvicorn.Server):
         if self.started:
             self._on_ready()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Announce, then stop."""
+        self._on_stop()
+        await super().shutdown(sockets)
+
 
 def serve(
-    app: FastAPI, listener: socket.socket, on_ready: Callable[[], None], *, log_level: str = "warning"
+    app: FastAPI,
+    listener: socket.socket,
+    *,
+    on_ready: Callable[[], None],
+    on_stop: Callable[[], None],
+    log_level: str = "warning",
 ) -> None:
     """Serve until a signal says stop; requests under way are finished first.
 
@@ -37,6 +50,7 @@ def serve(
         app: From `create_app`.
         listener: A bound socket.
         on_ready: Called when it answers.
+        on_stop: Called when it is told to stop, before the last requests are finished.
         log_level: Of uvicorn and Algorail, such as `warning`.
 
     Raises:
@@ -49,7 +63,7 @@ def serve(
         timeout_graceful_shutdown=DRAIN_SECONDS,
         server_header=False,
     )
-    server = _Announcing(config, on_ready)
+    server = _Announcing(config, on_ready, on_stop)
     server.run(sockets=[listener])
     if not server.started:
         raise Unavailable("the server did not start", code="server-failed", cure="see the lines above")

@@ -189,7 +189,7 @@ def _show_published(answer: dict[str, Any], alias: str) -> None:
 _WRITERS = {
     "python": to_python,
     "yaml": codec.to_yaml,
-    "json": lambda plan: codec.to_json(plan).decode(),
+    "json": codec.to_json,
     "mermaid": picture.mermaid,
     "svg": picture.svg,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -59,12 +60,13 @@ def up(
     listener = _listen(wanted_host, settings.engine.port if port is None else port)
     app = create_app(settings)
     url = _url(wanted_host, listener.getsockname()[1])
-    try:
-        serve(
-            app, listener, lambda: _announce(url, app.state.engine.admin_key(), as_json), log_level=log_level
-        )
-    finally:
-        (home_folder() / SERVER_FILE).unlink(missing_ok=True)
+    serve(
+        app,
+        listener,
+        on_ready=lambda: _announce(url, app.state.engine.admin_key(), as_json=as_json),
+        on_stop=_withdraw,
+        log_level=log_level,
+    )
 
 
 def doctor(as_json: Json = False) -> None:
@@ -168,7 +170,7 @@ def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _announce(url: str, key: str, as_json: bool) -> None:
+def _announce(url: str, key: str, *, as_json: bool) -> None:
     """Write address and key where the other commands look, readable by this user only."""
     file = home_folder() / SERVER_FILE
     write_private(file, json.dumps({"url": url, "key": key, "pid": os.getpid()}))
@@ -177,8 +179,16 @@ def _announce(url: str, key: str, as_json: bool) -> None:
         return
     console.print(f"[bold green]Algorail[/] is up at [bold]{url}[/]")
     console.print(
-        f"[dim]state in {escape(str(home_folder()))} · interactive API at {url}/docs · Ctrl+C stops it[/]"
+        f"[dim]state in {escape(str(home_folder()))} · OpenAPI at {url}/openapi.json · Ctrl+C stops it[/]"
     )
+
+
+def _withdraw() -> None:
+    """Take the announcement back, unless another server has made its own since."""
+    file = home_folder() / SERVER_FILE
+    with contextlib.suppress(OSError, ValueError):
+        if json.loads(file.read_text(encoding="utf-8")).get("pid") == os.getpid():
+            file.unlink()
 
 
 def write_private(file: Path, text: str) -> None:
