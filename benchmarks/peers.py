@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import Any, TypedDict
 
 from benchmarks.harness import Case
@@ -90,9 +91,10 @@ def _hamilton_case(lines: list[str], names: dict[str, Any], last: str) -> Case:
 
 
 def _hamilton_chain(step: Callable[..., Any]) -> Case:
+    names = ["x", *(f"n{i}" for i in range(6))]
     lines = [
-        f"async def n{i}({f'n{i - 1}' if i else 'x'}: object) -> object: return await step(x={f'n{i - 1}' if i else 'x'})"
-        for i in range(6)
+        f"async def {name}({before}: object) -> object: return await step(x={before})"
+        for before, name in pairwise(names)
     ]
     return _hamilton_case(lines, {"step": step}, "n5")
 

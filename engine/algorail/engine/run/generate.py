@@ -79,18 +79,20 @@ class Generator:
         slots = len(self._plan.nodes) * 3
         if self._record:
             main.write("r = ctx.trace.slots")
-            main.write(f"r[{slots}] = now()")
         if self._regions.pinned:
             main.write("pins = ctx.overrides")
         if self._regions.pulled:
             main.write("shared = Shared()")
         with main.block("try:"):
             self._read_inputs(main)
+            if self._record:
+                main.mark_end(slots, Origin())
             self._write_region(main, self._regions.main)
+            if self._record:
+                main.mark_start(slots + 1, Origin())
             result = self._expressions.source(self._plan.result)
             if self._record:
                 main.write(f"r[{slots + 2}] = result = {result}", Origin("", "result"))
-                main.write(f"r[{slots + 1}] = now()")
                 result = "result"
             main.write(f"return {result}", Origin("", "result"))
         with main.block("except BaseException as error:"):

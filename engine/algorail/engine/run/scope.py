@@ -25,7 +25,7 @@ class Scope:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._owner = current_task()
+        self._owner: asyncio.Task[Any] | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self._closed = False
         self.error: BaseException | None = None
@@ -42,24 +42,26 @@ class Scope:
             if task.done():
                 task.result()
                 return None
-            self._tasks.append(task)
-            task.add_done_callback(self._finished)
-            return task
+            return self._watched(task)
 
     else:
 
         def start(self, coroutine: _Coroutine) -> asyncio.Task[Any] | None:
             """Run it beside the owner, from the owner's next wait on."""
-            task = self._loop.create_task(coroutine)
-            self._tasks.append(task)
-            task.add_done_callback(self._finished)
-            return task
+            return self._watched(self._loop.create_task(coroutine))
+
+    def _watched(self, task: asyncio.Task[Any]) -> asyncio.Task[Any]:
+        if self._owner is None:
+            self._owner = current_task()
+        self._tasks.append(task)
+        task.add_done_callback(self._finished)
+        return task
 
     def _finished(self, task: asyncio.Task[Any]) -> None:
         if task.cancelled():
             return
         error = task.exception()
-        if error is not None and self.error is None and not self._closed:
+        if error is not None and self.error is None and self._owner is not None and not self._closed:
             self.error = error
             self._owner.cancel()
 
@@ -71,7 +73,7 @@ class Scope:
         """
         self._closed = True
         await end(self._tasks)
-        if self.error is None:
+        if self.error is None or self._owner is None:
             return error
         self._owner.uncancel()
         return self.error
