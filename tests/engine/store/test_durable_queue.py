@@ -112,7 +112,7 @@ def test_a_live_lease_is_left_alone(database):
     enqueue(database, "r1")
     claim(database)
     found = sweep(database)
-    assert not (found.requeued or found.dead or found.expired)
+    assert [*found.requeued, *found.dead, *found.expired] == []
 
 
 def test_a_deadline_ends_what_waits_and_what_fell_silent(database):

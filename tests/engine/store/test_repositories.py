@@ -8,7 +8,8 @@ from contextlib import closing
 
 import pytest
 
-from algorail.engine.kit.errors import AlgorailError, Conflict, InvalidInput, NotFound, Unavailable
+from algorail import migrations
+from algorail.engine.kit.errors import Conflict, InvalidInput, NotFound, Unavailable
 from algorail.engine.store import algorithms, aliases, audit, bundles, drafts, idempotency, keys
 from algorail.engine.store.algorithms import NewVersion
 from algorail.engine.store.aliases import Target
@@ -236,9 +237,13 @@ def test_bundles_are_immutable(database):
 
 class TestFailures:
     def test_a_transaction_is_all_or_nothing(self, database):
-        with pytest.raises(NotFound), database.write() as tx:
-            algorithms.ensure(tx, "faq")
-            algorithms.version(tx, "faq", 1)
+        def half() -> None:
+            with database.write() as tx:
+                algorithms.ensure(tx, "faq")
+                algorithms.version(tx, "faq", 1)
+
+        with pytest.raises(NotFound):
+            half()
         with database.read() as tx:
             assert algorithms.list_all(tx) == []
 
@@ -246,13 +251,9 @@ class TestFailures:
         with pytest.raises(Conflict), database.write() as tx:
             drafts.save(tx, "nobody", b"{}", revision=0)
 
-    @pytest.mark.parametrize("text", ["\ud800", "nul \x00"])
-    def test_texts_that_a_database_cannot_hold_never_leak_its_errors(self, database, text):
-        try:
-            with database.write() as tx:
-                audit.append(tx, actor=text, action="a", subject="s")
-        except AlgorailError as error:
-            assert isinstance(error, InvalidInput)
+    def test_a_text_that_no_database_can_hold_is_the_callers_mistake(self, database):
+        with pytest.raises(InvalidInput), database.write() as tx:
+            audit.append(tx, actor="\ud800", action="a", subject="s")
 
     def test_a_locked_file_is_unavailable(self, tmp_path):
         database = Database(f"sqlite:///{tmp_path / 'a.db'}", busy_timeout=0.01)
@@ -265,12 +266,11 @@ class TestFailures:
         database.close()
 
     def test_a_full_disk_is_unavailable(self, tmp_path):
-        from algorail import migrations
-
         database = Database(f"sqlite:///{tmp_path / 'a.db'}", pool_size=1)
         migrations.upgrade(database.engine)
-        with pytest.raises(Unavailable) as caught, database.write() as tx:
+        with database.read() as tx:
             tx.exec_driver_sql("PRAGMA max_page_count = 50")
+        with pytest.raises(Unavailable) as caught, database.write() as tx:
             bundles.put(tx, hash="h", manifest=b"{}", archive=b"x" * 1_000_000)
         assert caught.value.code == "storage-full"
         with database.read() as tx:

@@ -12,7 +12,7 @@ import zstandard
 from algorail.engine.record.body import CHILD_HEAD, LEVEL, POSITIONS, VERSION
 from algorail.engine.record.marks import Mark
 from algorail.engine.record.masks import Masker
-from algorail.engine.record.shape import RecordShape
+from algorail.engine.record.shape import PLAIN, RecordShape
 from algorail.engine.record.store import EncodedRun, RunHead
 from algorail.engine.record.values import ArrayMode, ValueEncoder, digest_of
 from algorail.engine.run.outcome import BlockRecord, ErrorInfo, RunRecord
@@ -76,7 +76,7 @@ class _Pass:
     def run(self, record: RunRecord, shape: RecordShape | None, *, child: bool = False) -> list[Any]:
         """The document of a run; without a shape only names, times and statuses are kept."""
         inputs = self._inputs(record, shape)
-        blocks = [self._block(block, shape) for block in record.blocks]
+        blocks = self._blocks(record.blocks, shape)
         position = _position(record) if shape is not None and shape.output is None else -1
         output = None if position >= 0 else self._output(record.output, shape)
         document = [
@@ -125,6 +125,22 @@ class _Pass:
             return msgspec.Raw(raw)
         return {name: self._value(value) for name, value in given.items()}
 
+    def _blocks(self, blocks: list[BlockRecord], shape: RecordShape | None) -> list[tuple[Any, ...]]:
+        """The rows of blocks; plain ones that simply worked, nearly all of them, are written right here."""
+        nodes = {} if shape is None else shape.nodes
+        encode, large, raw_of = self._encode, self._large, msgspec.Raw
+        rows = []
+        for block in blocks:
+            plain = nodes.get(block.node) is PLAIN
+            if plain and block.error is None and not block.children and len(block.attempts) <= 1:
+                raw = encode(block.output)
+                value = raw_of(raw) if len(raw) <= large else self._apart(raw)
+                status = POSITIONS[block.status]
+                rows.append((block.node, block.kind, status, block.start_ns, block.duration_ns, value))
+            else:
+                rows.append(self._block(block, shape))
+        return rows
+
     def _block(self, block: BlockRecord, shape: RecordShape | None) -> tuple[Any, ...]:
         known = None if shape is None else shape.nodes.get(block.node)
         output = block.output
@@ -152,8 +168,9 @@ class _Pass:
 
     def _value(self, value: Any) -> msgspec.Raw:
         raw = self._encode(value)
-        if len(raw) <= self._large:
-            return msgspec.Raw(raw)
+        return msgspec.Raw(raw) if len(raw) <= self._large else self._apart(raw)
+
+    def _apart(self, raw: bytes) -> msgspec.Raw:
         digest = digest_of(raw)
         if digest not in self.apart:
             self.apart[digest] = self._compress(raw)

@@ -18,6 +18,10 @@ class NodeShape:
     mask: Mask | None
 
 
+PLAIN = NodeShape("full", None)
+"""What most nodes are; one object, so that the encoder recognises it at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class RecordShape:
     """A plan as the record sees it (`RecordShape.of` makes one).
@@ -52,7 +56,7 @@ class RecordShape:
             KeyError: If a node has no type: nothing is recorded on a guess.
         """
         output = mask_of(plan.output)
-        nodes = {node.id: NodeShape(node.record, mask_of(node_types[node.id])) for node in plan.nodes}
+        nodes = {node.id: _node(node.record, mask_of(node_types[node.id])) for node in plan.nodes}
         answer = plan.result.ref if isinstance(plan.result, Ref) and not plan.result.path else ""
         if output is not None and answer in nodes:
             found = nodes[answer]
@@ -62,6 +66,10 @@ class RecordShape:
         }
         sensitive = bool(inputs or output or any(node.mask for node in nodes.values()))
         return cls(plan, nodes, inputs, output, sensitive, child)
+
+
+def _node(mode: NodeRecordMode, mask: Mask | None) -> NodeShape:
+    return PLAIN if mode == "full" and mask is None else NodeShape(mode, mask)
 
 
 def _both(first: Mask | None, second: Mask) -> Mask:
@@ -74,4 +82,4 @@ def _both(first: Mask | None, second: Mask) -> Mask:
     return mask
 
 
-__all__ = ["NodeShape", "RecordShape"]
+__all__ = ["PLAIN", "NodeShape", "RecordShape"]

@@ -1,0 +1,198 @@
+"""The record: 12 block records of 0.8 KB a run, encoded and committed, against the same by hand.
+
+The floor packs the outputs of a run with msgpack, compresses them with zstd-1 and inserts one row; no masks,
+no names, no times, no large values apart, no retention.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import zstandard
+
+from algorail.engine.kit.ids import new_id
+from algorail.engine.plan.document import Input, Node, Plan, RecordPolicy, Ref
+from algorail.engine.plan.types import AnyType, Field, ObjectType, ScalarType
+from algorail.engine.record.codec import RecordEncoder, RecordShape, decode
+from algorail.engine.record.writer import RecordWriter
+from algorail.engine.run.outcome import BlockRecord, NodeStatus, RunRecord, RunStatus
+from algorail.engine.store.sqlite import SqliteRecordStore
+from benchmarks.harness import Bench, Case
+
+BLOCKS = 12
+RUNS = 512
+BATCH = 128
+WORDS = [
+    "order",
+    "refund",
+    "payment",
+    "account",
+    "customer",
+    "ticket",
+    "model",
+    "score",
+    "answer",
+    "vector",
+    "index",
+    "query",
+    "reply",
+    "status",
+    "error",
+    "value",
+]
+CHANCE = random.Random(7)
+
+
+def payload() -> dict[str, Any]:
+    """What a retrieval block returns: text, scores, a few hits."""
+    hits = [
+        {"id": CHANCE.randrange(10**6), "distance": CHANCE.random(), "doc": CHANCE.choice(WORDS)}
+        for _ in range(8)
+    ]
+    return {"text": " ".join(CHANCE.choices(WORDS, k=60)), "score": CHANCE.random(), "hits": hits, "ok": True}
+
+
+def plan_of(mode: str = "durable") -> Plan:
+    nodes = tuple(
+        Node(id=f"step_{n}", kind="transform@1", inputs={"x": Ref(f"step_{n - 1}" if n else "question")})
+        for n in range(BLOCKS)
+    )
+    return Plan(
+        name="bench",
+        inputs={"question": Input(type=ScalarType("string"))},
+        output=AnyType(),
+        nodes=nodes,
+        result=Ref(nodes[-1].id),
+        record=RecordPolicy(mode=mode),  # type: ignore[arg-type]
+    )
+
+
+def run_of() -> RunRecord:
+    blocks = [
+        BlockRecord(
+            f"step_{n}", "transform@1", NodeStatus.OK, n * 10**6 + CHANCE.randrange(10**5), 900_000, payload()
+        )
+        for n in range(BLOCKS)
+    ]
+    inputs = {"question": " ".join(CHANCE.choices(WORDS, k=20))}
+    return RunRecord(
+        new_id("run"), "bench", 1, "h" * 64, RunStatus.SUCCEEDED, time.time_ns(), 10**7, inputs,
+        blocks[-1].output, None, blocks,
+    )  # fmt: skip
+
+
+def encode_by_hand(runs: cycle[RunRecord]) -> Callable[[], bytes]:
+    pack, squeeze = msgspec.msgpack.Encoder().encode, zstandard.ZstdCompressor(level=1).compress
+    return lambda: squeeze(pack([block.output for block in next(runs).blocks]))
+
+
+def sink_by_hand(folder: Path, runs: cycle[RunRecord]) -> Callable[[], None]:
+    """One row a run, one commit a batch, WAL, fsync at every commit."""
+    connection = sqlite3.connect(folder / "floor.db", isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("CREATE TABLE run (id TEXT PRIMARY KEY, started INTEGER, body BLOB)")
+    encode = encode_by_hand(runs)
+
+    def write() -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        rows = [(new_id("run"), 1, encode()) for _ in range(BATCH)]
+        connection.executemany("INSERT INTO run VALUES (?, ?, ?)", rows)
+        connection.execute("COMMIT")
+
+    return write
+
+
+async def suite(bench: Bench) -> None:
+    """Measure encoding, sinks, sizes and reading."""
+    plain = [run_of() for _ in range(RUNS)]
+    plan = plan_of()
+    kinds = {node.id: AnyType() for node in plan.nodes}
+    shape = RecordShape.of(plan, kinds)
+    secret = ObjectType({"text": Field(ScalarType("string", sensitivity="pii"))}, closed=False)
+    masked = RecordShape.of(plan, {**kinds, "step_3": secret})
+    runs, encoder = cycle(plain), RecordEncoder()
+    encoding = await bench.compare(
+        "encode a run of 12 block records",
+        floor=Case("msgpack + zstd-1 by hand", encode_by_hand(runs)),
+        cases=[
+            Case("record", lambda: encoder.encode(next(runs), shape), budget=1.5),
+            Case("record, one node masked", lambda: encoder.encode(next(runs), masked), budget=1.7),
+        ],
+    )
+    bench.fact(
+        "record", "encode a block record", encoding.timings[1].cpu_us / BLOCKS, unit="µs CPU", budget=9.0
+    )
+    folder = Path(tempfile.mkdtemp())
+    try:
+        await _sinks(bench, folder, plain, shape)
+    finally:
+        shutil.rmtree(folder)
+
+
+async def _sinks(bench: Bench, folder: Path, plain: list[RunRecord], shape: RecordShape) -> None:
+    runs = cycle(plain)
+    store = SqliteRecordStore(folder / "store")
+    writer = RecordWriter(store)
+    fresh = cycle([plain[n : n + BATCH] for n in range(0, RUNS, BATCH)])
+    encoder = RecordEncoder()
+
+    def write_batch() -> None:
+        store.write([encoder.encode(renamed(run), shape) for run in next(fresh)])
+
+    async def write_through() -> None:
+        batch = next(fresh)
+        for run in batch[1:]:
+            writer.offer(renamed(run), shape)
+        await writer.durable(renamed(batch[0]), shape)
+
+    sinks = await bench.compare(
+        "encode and commit runs of 12 block records, 128 a commit, fsync",
+        floor=Case("one SQLite table by hand", sink_by_hand(folder, runs), units=BATCH),
+        cases=[
+            Case("encoder and SQLite store", write_batch, budget=1.5, units=BATCH),
+            Case("writer's thread and SQLite store", write_through, budget=1.8, units=BATCH),
+        ],
+    )
+    per_record = sinks.timings[2].cpu_us / BLOCKS
+    bench.fact("record", "a block record all in, through the writer", per_record, unit="µs CPU", budget=9.0)
+    writer.close()
+    store.close()
+    _sizes(bench, folder, plain, shape)
+
+
+def renamed(run: RunRecord) -> RunRecord:
+    """The same run under a new id, as every real run has."""
+    run.run_id = new_id("run")
+    return run
+
+
+def _sizes(bench: Bench, folder: Path, plain: list[RunRecord], shape: RecordShape) -> None:
+    store, encoder = SqliteRecordStore(folder / "sizes"), RecordEncoder()
+    encoded = [encoder.encode(renamed(run), shape) for run in plain * 8]
+    for start in range(0, len(encoded), BATCH):
+        store.write(encoded[start : start + BATCH])
+    store.close()
+    size = sum(path.stat().st_size for path in (folder / "sizes").iterdir())
+    bench.fact(
+        "record", "on disk for a block record", size / len(encoded) / BLOCKS, unit="bytes", budget=350.0
+    )
+    started = time.perf_counter()
+    store.drop_partition(store.partitions()[0])
+    dropping = (time.perf_counter() - started) * 1e3
+    bench.fact("record", f"dropping a day of {len(encoded)} runs", dropping, unit="ms", budget=50.0)
+    started = time.perf_counter()
+    for one in encoded[:200]:
+        decode(one, shape)
+    bench.fact(
+        "record", "read a run with every input", (time.perf_counter() - started) / 200 * 1e6, unit="µs"
+    )
