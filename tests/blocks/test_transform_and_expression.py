@@ -1,15 +1,17 @@
 """The blocks `transform` and `expression`: ports from schemas, values checked, mistakes found early."""
 
 import asyncio
+from importlib import import_module
 
 import msgspec
 import pytest
 
-from algorail.blocks import expression as expressions
-from algorail.blocks import transform as transforms
 from algorail.engine.block.kind import Effect
 from algorail.engine.kit.errors import ConfigInvalid, InvalidInput, LimitExceeded
 from algorail.engine.plan.types import BOOLEAN, INTEGER, NUMBER, STRING, ListType, VectorType, to_schema
+
+expressions = import_module("algorail.blocks.expression")
+transforms = import_module("algorail.blocks.transform")
 
 INT, NUM, TEXT = {"type": "integer"}, {"type": "number"}, {"type": "string"}
 TEXTS = {"type": "array", "items": TEXT}

@@ -2,13 +2,13 @@
 
 import asyncio
 import threading
+from importlib import import_module
 
 import msgspec
 import numpy as np
 import pytest
 
 from algorail.blocks import indexes
-from algorail.blocks import vector_search as module
 from algorail.blocks.vector_search import KIND, Config, FromPort, Hit, vector_search
 from algorail.engine.dsl import algorithm
 from algorail.engine.kit.errors import AlgorailError, ConfigInvalid, InvalidInput, LimitExceeded, NotFound
@@ -127,9 +127,9 @@ def test_slow_searches_leave_the_event_loop_free(services, monkeypatch):
         "search",
         lambda *args: seen.append(threading.get_ident() == here) or original(*args),
     )
-    monkeypatch.setattr(module, "INLINE_MICROS", 1e9)
+    monkeypatch.setattr(import_module("algorail.blocks.vector_search"), "INLINE_MICROS", 1e9)
     call(services, vector=row(0))
-    monkeypatch.setattr(module, "INLINE_MICROS", 0.0)
+    monkeypatch.setattr(import_module("algorail.blocks.vector_search"), "INLINE_MICROS", 0.0)
     call(services, vector=row(0))
     assert seen == [True, False]
 
