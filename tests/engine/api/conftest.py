@@ -108,6 +108,13 @@ def client(server: RunningServer) -> Iterator[httpx.Client]:
         yield connected
 
 
+@pytest.fixture(scope="module")
+def anyone(server: RunningServer) -> Iterator[httpx.Client]:
+    """A connection that brings no key of its own."""
+    with httpx.Client(base_url=server.url, timeout=30) as connected:
+        yield connected
+
+
 @pytest.fixture
 def publish(client: httpx.Client) -> Callable[..., dict[str, Any]]:
     def published(document: dict[str, Any], **rest: Any) -> dict[str, Any]:
