@@ -86,6 +86,8 @@ def harness_config(block):
         ({"model": "m", "url": "http://a"}, "either model or url"),
         ({"model": "m"}, "at least one input"),
         ({"model": "m", "protocol": "json", "inputs": {"x": {}}, "path": "x"}, "start with"),
+        ({"model": "m", "protocol": "json", "inputs": {"x": {}}, "path": "/../admin"}, "plain path"),
+        ({"model": "m", "inputs": {"x": {"type": "number"}}, "version": ".."}, "version == '..'"),
         ({"model": "m", "protocol": "json", "inputs": {"x": {}}, "stream": True}, "only openai_chat"),
         ({"model": "m", "protocol": "openai_chat", "batch": True}, "one conversation"),
         ({"model": "m", "protocol": "openai_chat", "timeout": 0}, "timeout == 0"),

@@ -2,8 +2,8 @@
 
     classify = model_call("digits", inputs={"pixels": Annotated[Vector, dim(64)]}, output=Prediction)
 
-It knows how to speak to a model, where models answer, and what to do when one does not; it does not know how they are
-deployed.
+It knows how to speak to a model, where models answer, and what to do when one does not; it does not know
+how they are deployed.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ KIND = BlockKind(
     effect=Effect.READ,
     category="models",
     doc=(
-        "The model is named as the model host or the operator's settings know it. Inputs and output are typed; an "
-        "answer that does not fit is an error, never passed on. Addresses that fail are left alone for a while, the "
-        "deadline of the run is sent along, and only attempts that changed nothing are repeated."
+        "A model is named as the model host or the operator's settings know it. Inputs and output are typed; "
+        "an answer that does not fit is an error. Addresses that fail are left alone for a while, the deadline "
+        "of the run is sent along, and only attempts that changed nothing are repeated."
     ),
 )
 

@@ -72,20 +72,23 @@ class Address:
         """Whether a request may go there; after its rest, one at a time."""
         return self.open_until is None or (now >= self.open_until and not self.probing)
 
-    def begin(self) -> None:
-        """A request goes there."""
+    def begin(self) -> bool:
+        """A request goes there; whether it is the probe of a rested address."""
         self.outstanding += 1
-        self.probing = self.open_until is not None
+        probe = self.open_until is not None
+        self.probing = self.probing or probe
+        return probe
 
-    def end(self, healthy: bool | None, now: float) -> None:
+    def end(self, healthy: bool | None, now: float, *, probe: bool) -> None:
         """It is over. None: it says nothing about the address (cancelled, refused, busy)."""
         self.outstanding -= 1
-        was_probe, self.probing = self.probing, False
+        if probe:
+            self.probing = False
         if healthy:
             self.failures, self.open_until, self.rest = 0, None, OPEN_FIRST
         elif healthy is False:
             self.failures += 1
-            if was_probe or self.failures >= FAILURES:
+            if probe or self.failures >= FAILURES:
                 self.open_until = now + self.rest
                 self.rest = min(self.rest * 2, OPEN_MAX)
 
@@ -221,7 +224,7 @@ class Directory:
             raise Forbidden(
                 f"model_call may not call {url!r}",
                 code="model-url-forbidden",
-                cure="the operator can allow its origin (model_call.allow) or name the model (model_call.models)",
+                cure="the operator can allow its origin or name the model in the settings of model_call",
             )
         return Target(self._pool(url, [url]), "", "", {})
 

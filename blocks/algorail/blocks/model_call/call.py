@@ -139,7 +139,7 @@ class ModelCaller:
         self, address: Address, attempt: _Attempt, ctx: CallContext, inputs: Mapping[str, Any]
     ) -> Any:
         healthy: bool | None = None
-        address.begin()
+        probe = address.begin()
         try:
             async with asyncio.timeout(attempt.seconds):
                 found = await self._exchange(address, attempt, ctx, inputs)
@@ -154,10 +154,11 @@ class ModelCaller:
                 code="model-down",
             ) from error
         except AlgorailError as error:
-            healthy = False if error.code in ("model-error", "model-bad-response") else None
+            # An answer that does not fit may be the plan's mistake: it must not take the model from others.
+            healthy = False if error.code == "model-error" else None
             raise
         finally:
-            address.end(healthy, self._services.clock.monotonic())
+            address.end(healthy, self._services.clock.monotonic(), probe=probe)
         return found
 
     async def _exchange(

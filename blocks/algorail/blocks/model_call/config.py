@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -19,6 +20,10 @@ PATHS: dict[Protocol, str] = {
     "openai_chat": "/v1/chat/completions",
     "openai_embeddings": "/v1/embeddings",
 }
+
+
+_PATH = re.compile(r"/[A-Za-z0-9._~/{}:-]*\Z")
+_VERSION = re.compile(r"(?!\.+\Z)[A-Za-z0-9._-]+\Z")
 
 
 class ModelCallConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -110,7 +115,10 @@ def _problems(config: ModelCallConfig) -> list[Problem]:
     check(bool(config.model) == bool(config.url), "model", "give either model or url")
     check(not 0 < config.timeout <= 3600, "timeout", f"timeout == {config.timeout}, must be > 0 and <= 3600")
     check(not 0 <= config.retries <= 10, "retries", f"retries == {config.retries}, must be 0 to 10")
-    check(bool(config.path) and not config.path.startswith("/"), "path", "path must start with '/'")
+    odd_path = bool(config.path) and (_PATH.match(config.path) is None or ".." in config.path)
+    check(odd_path, "path", f"path == {config.path!r}, must start with '/' and be a plain path")
+    odd_version = bool(config.version) and _VERSION.match(config.version) is None
+    check(odd_version, "version", f"version == {config.version!r}, must be letters, digits, '.', '_' and '-'")
     check(config.stream and config.protocol != "openai_chat", "stream", "only openai_chat streams")
     check(config.batch and config.protocol == "openai_chat", "batch", "openai_chat takes one conversation")
     ports = config.row_inputs()

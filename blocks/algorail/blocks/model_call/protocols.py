@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
@@ -17,7 +18,7 @@ from algorail.engine.plan.values import compile_validator
 from algorail.model_host.spec import DATATYPES, Tensor
 
 
-class Codec:
+class Codec(ABC):
     """One protocol for one configuration.
 
     Args:
@@ -56,11 +57,13 @@ class Codec:
                 retryable=False,
             ) from error
 
+    @abstractmethod
     def _body(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        raise NotImplementedError
+        """The request without the fixed parameters."""
 
+    @abstractmethod
     def _answer(self, body: bytes, inputs: Mapping[str, Any]) -> Any:
-        raise NotImplementedError
+        """What the response says, before it is compared with the declared output."""
 
     def _json(self, body: bytes) -> Any:
         try:

@@ -107,15 +107,15 @@ class Endpoint:
         Raises:
             Unavailable: `replica-failed` or `replica-slow`.
         """
-        starts = [asyncio.ensure_future(self._spawn(index)) for index in range(self._plan.replicas)]
-        found = await asyncio.gather(*starts, return_exceptions=True)
-        for index, replica in enumerate(found):
-            if isinstance(replica, ReplicaProcess):
-                self._live[index] = replica
-        failures = [error for error in found if isinstance(error, BaseException)]
-        if failures:
+        starts = [asyncio.create_task(self._spawn(index)) for index in range(self._plan.replicas)]
+        try:
+            await asyncio.gather(*starts)
+        except BaseException:
+            for task in starts:
+                task.cancel()
+            await asyncio.gather(*starts, return_exceptions=True)
             await self.stop()
-            raise failures[0]
+            raise
         self._keepers = [asyncio.create_task(self._keep(index)) for index in range(self._plan.replicas)]
 
     async def announce(self) -> None:
@@ -132,10 +132,10 @@ class Endpoint:
         live, self._live = list(self._live.values()), {}
         await asyncio.gather(*(replica.stop(self._settings.grace) for replica in live))
 
-    async def _spawn(self, index: int) -> ReplicaProcess:
+    async def _spawn(self, index: int) -> None:
         file = self._home / "logs" / f"model-{self.name}-{index}.log"
         options = ["--path", str(self._plan.path), *self._plan.options]
-        return await ReplicaProcess.start(options, file, self._settings.ready_timeout)
+        self._live[index] = await ReplicaProcess.start(options, file, self._settings.ready_timeout)
 
     async def _keep(self, index: int) -> None:
         """Start one replica again whenever it ends."""
@@ -153,7 +153,7 @@ class Endpoint:
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, self._settings.backoff_max)
                 try:
-                    self._live[index] = await self._spawn(index)
+                    await self._spawn(index)
                 except Unavailable as error:
                     log.error("replica %s/%d cannot be started again: %s", self.name, index, error)
             self.restarts += 1
@@ -161,7 +161,10 @@ class Endpoint:
 
     async def _notify(self) -> None:
         if self._announced:
-            put_endpoint(self._home, self.name, self._entry())
+            try:
+                put_endpoint(self._home, self.name, self._entry())
+            except OSError as error:  # a full disk must not end the supervision
+                log.error("the endpoint of model %s cannot be written: %s", self.name, error)
         async with self._changed:
             self._changed.notify_all()
 

@@ -48,7 +48,8 @@ class ReplicaMetrics:
         ).labels(model, version)
         self._batch_rows = batch_rows.labels(model, version)
         self._batch_seconds = batch_seconds.labels(model, version)
-        self._count = lambda protocol, status: requests.labels(model, version, protocol, status)
+        self._requests = requests
+        self._labels = (model, version)
         self._counters: dict[tuple[str, int], Counter] = {}
         self._latency = {protocol: latency.labels(model, version, protocol) for protocol in ("v1", "v2")}
 
@@ -61,10 +62,12 @@ class ReplicaMetrics:
         """One answer."""
         counter = self._counters.get((protocol, status))
         if counter is None:
-            counter = self._counters[protocol, status] = self._count(protocol, str(status))
+            counter = self._counters[protocol, status] = self._requests.labels(
+                *self._labels, protocol, str(status)
+            )
         counter.inc()
         self._latency[protocol].observe(seconds)
 
     def render(self) -> bytes:
         """In the Prometheus text format."""
-        return generate_latest(self._registry)  # type: ignore[no-untyped-call]
+        return generate_latest(self._registry)
