@@ -300,9 +300,20 @@ def _pydantic(model: type[pydantic.BaseModel], above: tuple[Any, ...]) -> Type:
 
 def _typed_dict(source: type, above: tuple[Any, ...]) -> Type:
     hints = typing_extensions.get_type_hints(source, include_extras=True)
-    required: frozenset[str] = source.__required_keys__  # type: ignore[attr-defined]
-    fields = {name: Field(_read(hint, above), name in required) for name, hint in hints.items()}
+    fields = {
+        name: Field(_read(hint, above), _is_required(source, name, hint)) for name, hint in hints.items()
+    }
     return ObjectType(fields, title=source.__name__, doc=_doc(source))
+
+
+def _is_required(source: type, name: str, hint: Any) -> bool:
+    """Whether a TypedDict must have a field; `__required_keys__` misses qualifiers in postponed annotations."""
+    qualifier = get_origin(hint)
+    if qualifier in {typing.Required, typing_extensions.Required}:
+        return True
+    if qualifier in {typing.NotRequired, typing_extensions.NotRequired}:
+        return False
+    return name in source.__required_keys__  # type: ignore[attr-defined]
 
 
 def _dataclass(source: type, above: tuple[Any, ...]) -> Type:

@@ -87,7 +87,8 @@ def _flow(  # noqa: PLR0911 - one line for each rule
     source: Type, target: Type, place: str, *, covered: bool
 ) -> Mismatch | None:
     covered = covered or target.sensitivity == "secret"
-    if not covered and source.sensitivity == "secret":
+    into_option = isinstance(target, UnionType) and not isinstance(source, AnyType)
+    if not covered and source.sensitivity == "secret" and not into_option:
         return _leak(source, target, place)
     if isinstance(target, AnyType):
         return _leak(source, target, place) if not covered and deep_sensitivity(source) == "secret" else None
@@ -119,7 +120,13 @@ def _leak(source: Type, target: Type, place: str) -> Mismatch:
 
 
 def _into_union(source: Type, target: UnionType, place: str, covered: bool) -> Mismatch | None:
-    if isinstance(source, ScalarType) and source.name == "boolean" and {True, False} <= _booleans(target):
+    open_flow = covered or source.sensitivity != "secret"
+    if (
+        open_flow
+        and isinstance(source, ScalarType)
+        and source.name == "boolean"
+        and {True, False} <= _booleans(target)
+    ):
         return None
     found = [_flow(source, option, place, covered=covered) for option in target.options]
     if not all(found):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from algorail.engine.kit.errors import InvalidInput
-from algorail.engine.plan.compat import at_path, compatible, literal_scalar
+from algorail.engine.plan.compat import at_path, literal_scalar
 from algorail.engine.plan.types import (
     ANY,
     BOOLEAN,
@@ -108,9 +108,13 @@ def equality(name: str, args: Sequence[Type]) -> Type:
     left, right = (forms(arg) for arg in args)
     if "vector" in left | right or "secret" in left | right:
         raise _refused(name, args, "values that can be compared")
-    if not (left & right or "any" in left | right or (left | right) >= {"integer", "number"}):
+    if not _may_be_equal(left, right):
         raise _refused(name, args, "two values of one type (these are never equal)")
     return BOOLEAN
+
+
+def _may_be_equal(left: frozenset[str], right: frozenset[str]) -> bool:
+    return bool(left & right) or "any" in left | right or left | right >= {"integer", "number"}
 
 
 def logic(name: str, args: Sequence[Type]) -> Type:
@@ -128,13 +132,9 @@ def membership(name: str, args: Sequence[Type]) -> Type:
         return BOOLEAN
     if found == {"dict"} and forms(item) <= _TEXTUAL:
         return BOOLEAN
-    if found == {"list"} and _may_hold(at_path(where, (0,)), item):
+    if found == {"list"} and _may_be_equal(forms(at_path(where, (0,))), forms(item)):
         return BOOLEAN
     raise _refused(name, args, "an item and a list, a key and a dict, or two texts")
-
-
-def _may_hold(held: Type, item: Type) -> bool:
-    return compatible(item, held) is None or compatible(held, item) is None
 
 
 def item(name: str, args: Sequence[Type]) -> Type:

@@ -28,10 +28,16 @@ def find_cycle(needs: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
                 del path[current]
             elif below in path:
                 names = list(path)
-                return tuple(reversed(names[names.index(below) :]))
+                return _rotated(tuple(reversed(names[names.index(below) :])), list(needs))
             elif below in needs and below not in done:
                 path[below] = iter(needs[below])
     return ()
+
+
+def _rotated(cycle: tuple[str, ...], order: list[str]) -> tuple[str, ...]:
+    """The same cycle, from its first name in the plan on."""
+    start = min(range(len(cycle)), key=lambda index: order.index(cycle[index]))
+    return cycle[start:] + cycle[:start]
 
 
 def topological(plan: Plan) -> tuple[Node, ...]:

@@ -87,21 +87,17 @@ def _too_deep() -> InvalidInput:
 def _measure(value: Any, max_keys: int) -> None:
     """Refuses what nests too deep or has too many keys; level by level, so that depth costs no stack."""
     level, keys = [value], 0
-    for _ in range(MAX_NESTING + 1):
-        below: list[Any] = []
-        for item in level:
-            if type(item) is dict:
-                keys += len(item)
-                below += item.values()
-            elif type(item) is list:
-                below += item
+    for depth in range(MAX_NESTING + 1):
+        containers = [item for item in level if type(item) is dict or type(item) is list]
+        if not containers:
+            return
+        if depth == MAX_NESTING:
+            raise _too_deep()
+        keys += sum(len(item) for item in containers if type(item) is dict)
         if keys > max_keys:
             problem = Problem(code="too-many-keys", message=f"at most {max_keys} keys are taken")
             raise InvalidInput("the body has too many keys", code="too-many-keys", problems=[problem])
-        if not below:
-            return
-        level = below
-    raise _too_deep()
+        level = [member for item in containers for member in (item.values() if type(item) is dict else item)]
 
 
 def compile_validator(source: Type, *, coerce: bool = True) -> Callable[[Any], Any]:

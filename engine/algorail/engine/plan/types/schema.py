@@ -109,7 +109,7 @@ def _object(source: ObjectType) -> dict[str, Any]:
     if source.title:
         schema["title"] = source.title
     schema["properties"] = {name: _member(member) for name, member in source.fields.items()}
-    required = [name for name, member in source.fields.items() if member.required]
+    required = sorted(name for name, member in source.fields.items() if member.required)
     if required:
         schema["required"] = required
     schema["additionalProperties"] = not source.closed

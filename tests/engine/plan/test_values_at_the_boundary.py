@@ -1,0 +1,204 @@
+"""The strict boundary: what comes in, what is refused and how it is said."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from algorail.engine.kit.errors import InvalidInput, LimitExceeded
+from algorail.engine.plan.document import Input
+from algorail.engine.plan.types import (
+    ANY,
+    BOOLEAN,
+    BYTES,
+    INTEGER,
+    NUMBER,
+    STRING,
+    DictType,
+    Field,
+    ListType,
+    ObjectType,
+    UnionType,
+    VectorType,
+    marked,
+    optional,
+)
+from algorail.engine.plan.values import compile_validator, decode, encode, input_decoder
+
+
+def problems(call, *args):
+    with pytest.raises(InvalidInput) as raised:
+        call(*args)
+    return {problem.port: problem for problem in raised.value.problems}
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (b"", "invalid-json"),
+        (b"{", "invalid-json"),
+        (b"[1,]", "invalid-json"),
+        (b"NaN", "invalid-json"),
+        (b"-Infinity", "invalid-json"),
+        (b"1e999", "not-finite"),
+        (b"-1e999", "not-finite"),
+        (b'"\\ud800"', "invalid-json"),
+        (b'"\\ud800 and more"', "invalid-json"),
+        (b'{"\\udfff": 1}', "invalid-json"),
+        (b'"\xff"', "invalid-json"),
+        (b'"\xed\xa0\x80"', "invalid-json"),
+        (b"\xef\xbb\xbf1", "invalid-json"),
+        (b"[" * 65 + b"]" * 65, "too-deep"),
+        (b"[" * 200_000 + b"]" * 200_000, "too-deep"),
+        (b'{"a":' * 66 + b"1" + b"}" * 66, "too-deep"),
+    ],
+)
+def test_what_is_not_strict_json_is_refused(raw, code):
+    with pytest.raises(InvalidInput) as raised:
+        decode(raw)
+    assert raised.value.problems[0].code == code
+
+
+def test_limits_of_size():
+    assert decode(b"[" * 64 + b"]" * 64) is not None
+    many = json.dumps({str(number): 0 for number in range(10_001)}).encode()
+    with pytest.raises(InvalidInput, match="too many keys"):
+        decode(many)
+    with pytest.raises(LimitExceeded, match="4194305 bytes"):
+        decode(b" " * (4 * 1024 * 1024 + 1))
+    assert len(decode(json.dumps([0] * 50_000).encode())) == 50_000
+
+
+@pytest.mark.parametrize(
+    ("source", "value", "code"),
+    [
+        (INTEGER, True, "wrong-type"),
+        (NUMBER, False, "wrong-type"),
+        (INTEGER, 1.0, "wrong-type"),
+        (INTEGER, 2**63, "integer-too-large"),
+        (NUMBER, -(2**63) - 1, "integer-too-large"),
+        (ANY, [2**64], "integer-too-large"),
+        (NUMBER, math.nan, "not-finite"),
+        (ANY, {"a": math.inf}, "not-finite"),
+        (STRING, "\ud800", "lone-surrogate"),
+        (ANY, {"\ud800": 1}, "lone-surrogate"),
+        (ANY, object(), "wrong-type"),
+        (BOOLEAN, 1, "wrong-type"),
+        (STRING, None, "wrong-type"),
+        (BYTES, "no base64!", "wrong-type"),
+        (VectorType(2), [1.0], "wrong-type"),
+        (VectorType(2), [1.0, True], "wrong-type"),
+        (VectorType(2), [1e39, 0.0], "wrong-type"),
+        (VectorType(1, "uint8"), [256], "wrong-type"),
+        (VectorType(1, "int32"), [0.5], "wrong-type"),
+        (VectorType(1), np.zeros(1), "wrong-type"),
+        (VectorType(1), np.zeros((1, 1), dtype="float32"), "wrong-type"),
+    ],
+)
+def test_wrong_values(source, value, code):
+    with pytest.raises(InvalidInput) as raised:
+        compile_validator(source)(value)
+    assert [problem.code for problem in raised.value.problems] == [code]
+
+
+def test_plain_forms():
+    array = compile_validator(VectorType(2))([1, 0.1])
+    assert array.dtype == np.float32
+    assert array.tolist() == [1.0, float(np.float32(0.1))]
+    given = np.array([1, 2], dtype="float32")
+    assert compile_validator(VectorType(2))(given) is given
+    assert compile_validator(BYTES)("YWI=") == b"ab"
+    assert compile_validator(optional(VectorType(1)))(None) is None
+    assert type(compile_validator(NUMBER)(3)) is int
+
+
+def test_validators_do_not_change_their_argument():
+    source = ObjectType({"v": Field(VectorType(1)), "k": Field(ListType(INTEGER), False, [1])})
+    value = {"v": [1.0]}
+    validate = compile_validator(source)
+    one, two = validate(value), validate(value)
+    assert value == {"v": [1.0]}
+    one["k"].append(2)
+    assert two["k"] == [1]
+
+
+INPUTS = {
+    "question": Input(type=STRING),
+    "k": Input(type=INTEGER, required=False, default=5),
+    "user": Input(type=ObjectType({"age": Field(INTEGER), "email": Field(marked(STRING, "pii"))})),
+    "tags": Input(type=ListType(UnionType((STRING, INTEGER))), required=False, default=[]),
+    "extra": Input(type=DictType(ANY), required=False, default=None),
+}
+
+
+def test_inputs_get_their_defaults():
+    read = input_decoder(INPUTS)
+    body = b'{"question": "why", "user": {"age": 3, "email": "a@b"}}'
+    assert read(body) == {
+        "question": "why",
+        "user": {"age": 3, "email": "a@b"},
+        "k": 5,
+        "tags": [],
+        "extra": None,
+    }
+    read(body)["tags"].append(1)
+    assert read(body)["tags"] == []
+
+
+def test_all_problems_of_the_inputs_at_once():
+    body = b'{"questoin": "x", "k": true, "user": {"age": "3", "email": 7}, "tags": ["a", null, 1.5]}'
+    found = problems(input_decoder(INPUTS), body)
+    assert found.keys() == {"question", "questoin", "k", "user.age", "user.email", "tags[1]", "tags[2]"}
+    assert found["questoin"].cure == "did you mean 'question'?"
+    assert found["k"].expected == "integer"
+    assert found["k"].got == "boolean True"
+
+
+def test_sensitive_values_are_not_repeated_in_messages():
+    found = problems(compile_validator(marked(STRING, "secret")), 123456)
+    assert "123456" not in str(found[""])
+
+
+def test_inputs_must_be_an_object():
+    assert problems(input_decoder(INPUTS), b"[]")[""].code == "wrong-type"
+
+
+def test_the_number_of_problems_is_bounded():
+    with pytest.raises(InvalidInput) as raised:
+        compile_validator(ListType(INTEGER))(["x"] * 10_000)
+    assert len(raised.value.problems) == 100
+
+
+def test_encode():
+    value = {
+        "v": np.array([0.1, 1], dtype="float32"),
+        "n": np.float32(0.5),
+        "b": b"ab",
+        "i": np.int64(3),
+        "none": None,
+        "deep": [{"x": [1, 2.5]}],
+    }
+    assert json.loads(encode(value)) == {
+        "v": [0.1, 1.0], "n": 0.5, "b": "YWI=", "i": 3, "none": None, "deep": [{"x": [1, 2.5]}],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        ({"a": [1.0, math.nan]}, "not-finite"),
+        ([math.inf], "not-finite"),
+        (np.array([1, np.nan], dtype="float32"), "not-finite"),
+        (np.float64("nan"), "not-finite"),
+        ("\ud800", "lone-surrogate"),
+        ({"x": object()}, "not-json"),
+        (np.array(["a"]), "not-json"),
+    ],
+)
+def test_encode_refuses_what_json_cannot_say(value, code):
+    with pytest.raises(InvalidInput) as raised:
+        encode(value)
+    assert raised.value.code == code
