@@ -35,8 +35,8 @@ KIND = BlockKind(
     category="models",
     doc=(
         "A model is named as the model host or the operator's settings know it. Inputs and output are typed; "
-        "an answer that does not fit is an error. Addresses that fail are left alone for a while, the deadline "
-        "of the run is sent along, and only attempts that changed nothing are repeated."
+        "an answer that does not fit is an error. Addresses that fail are left alone for a while, the "
+        "deadline of the run is sent along, and only attempts that changed nothing are repeated."
     ),
 )
 
