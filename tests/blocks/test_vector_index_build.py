@@ -105,6 +105,16 @@ def test_k_beyond_the_effort_is_filled_exactly(tmp_path, kind):
     assert len({hit["id"] for hit in search(tmp_path, version, rows[0], k=1_900)}) == 1_900
 
 
+@pytest.mark.parametrize("kind", ["hnsw", "ivf"])
+def test_recall_holds_for_more_hits_than_it_was_measured_for(tmp_path, kind):
+    version = indexes.build("basis", clustered(4_000), home=tmp_path, kind=kind)
+    loaded = load(tmp_path, version)
+    queries = loaded.queries(list(clustered(30, seed=3)))
+    found = loaded.search(loaded.prepare(100), queries)[1]
+    true = loaded.search(loaded.prepare(100, exact=True), queries)[1]
+    assert np.mean([len(np.intersect1d(a, b)) / 100 for a, b in zip(found, true, strict=True)]) >= 0.93
+
+
 # -- sources --------------------------------------------------------------------------------------------------
 
 ROWS = [

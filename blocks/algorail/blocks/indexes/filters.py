@@ -17,6 +17,7 @@ from algorail.blocks.indexes.native import faiss
 from algorail.engine.kit.errors import InvalidInput, Problem
 
 _KEPT = 64
+_KEPT_ROWS = 4_000_000
 
 
 class FromPort(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -99,6 +100,7 @@ def _checked(name: str, operator: str, value: Any) -> Any:
 class _Cache:
     """The last selections by their clauses: services filter by the same few values again and again."""
 
+    limit: int
     items: OrderedDict[Any, Selection] = field(default_factory=OrderedDict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -111,7 +113,7 @@ class _Cache:
     def put(self, key: Any, selection: Selection) -> None:
         with self.lock:
             self.items[key] = selection
-            if len(self.items) > _KEPT:
+            if len(self.items) > self.limit:
                 self.items.popitem(last=False)
 
 
@@ -153,7 +155,7 @@ class PayloadIndex:
     def __init__(self, columns: Mapping[str, Column], total: int) -> None:
         self._columns = columns
         self._total = total
-        self._cache = _Cache()
+        self._cache = _Cache(limit=max(1, min(_KEPT, _KEPT_ROWS // total)))
 
     def select(self, wanted: tuple[Clause, ...]) -> Selection:
         """The rows for which every comparison holds.

@@ -19,6 +19,7 @@ from algorail.blocks.indexes.filters import Clause, PayloadIndex, Selection
 from algorail.blocks.indexes.manifest import IndexVersion
 from algorail.blocks.indexes.native import faiss
 from algorail.blocks.indexes.sources import Matrix
+from algorail.blocks.indexes.training import NEIGHBOURS
 from algorail.engine.kit.errors import InvalidInput
 
 MAX_K = 10_000
@@ -86,7 +87,6 @@ class LoadedIndex:
         self._index = module.read_index(str(folder / INDEX_FILE), module.IO_FLAG_MMAP_IFC)
         self._scan = module.downcast_index(self._index.storage) if version.kind == "hnsw" else self._index
         self._unfiltered: dict[int, Prepared] = {}
-        self._plain = self._params(version.measured.effort, None)
         self._ids: Blob | Array = (
             Blob(folder, "ids") if version.ids == "text" else map_array(folder / "ids.npy")
         )
@@ -125,7 +125,7 @@ class LoadedIndex:
         """Choose how to search: exactly where that is as cheap, or where it was asked for.
 
         A filter is applied before the search, never to its result: few rows that are left are compared one by
-        one; for many the structure is searched, with an effort raised by the share that is left.
+        one; for many the structure is searched, with an effort raised by the share that is left and by `k`.
 
         Raises:
             InvalidInput: `filter-invalid` or `vector-search-k`.
@@ -146,13 +146,13 @@ class LoadedIndex:
         rows = self.version.count if selection is None else selection.count
         k = min(k, rows)
         scan = rows * self.version.scan_us
-        share = 1.0 if selection is None else max(selection.share, 1e-9)
-        guess = self.version.measured.search_us / share
-        if exact or self.version.kind == "flat" or (selection is not None and scan <= guess):
+        # The effort was measured for ten hits among all rows; more hits, or fewer rows, need more of it.
+        factor = max(1.0, k / NEIGHBOURS) / (1.0 if selection is None else max(selection.share, 1e-9))
+        guess = self.version.measured.search_us * factor
+        if exact or self.version.kind == "flat" or scan <= guess:
             return self._exact(k, selection, scan)
-        params = self._plain
-        if selection is not None:
-            params = self._params(int(self.version.measured.effort / share) + 1, selection.bitmap)
+        effort = math.ceil(self.version.measured.effort * factor)
+        params = self._params(effort, None if selection is None else selection.bitmap)
         return Prepared(self._index, params, k, guess, exact=False, selection=selection)
 
     def search(self, prepared: Prepared, queries: Matrix) -> tuple[Matrix, NDArray[np.int64]]:
@@ -162,9 +162,8 @@ class LoadedIndex:
         """
         if not prepared.k:
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-        if len(queries) > 1:
-            # A single query is always searched by its own thread; a batch would take every core.
-            faiss().omp_set_num_threads(1)
+        # The engine runs searches side by side; FAISS's own threads, a set for each of ours, would spin.
+        faiss().omp_set_num_threads(1)
         scores, rows = prepared.index.search(queries, prepared.k, params=prepared.params)
         if not prepared.exact and any(last < 0 for last in rows[:, -1].tolist()):
             full = self._exact(prepared.k, prepared.selection, prepared.micros)

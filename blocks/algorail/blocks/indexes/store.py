@@ -117,6 +117,7 @@ class IndexStore:
             file.write(version)
             file.flush()
             os.fsync(file.fileno())
+            os.fchmod(file.fileno(), 0o644)
         Path(temporary).replace(folder / POINTER)
         _sync(folder)
         return replace(promoted, current=True)
@@ -147,7 +148,7 @@ class IndexStore:
         """A folder to build in; gone afterwards unless it was published."""
         folder = self.folder(name)
         folder.mkdir(parents=True, exist_ok=True)
-        self._sweep(folder)
+        self._sweep()
         temporary = Path(tempfile.mkdtemp(dir=folder, prefix=".building-"))
         try:
             yield temporary
@@ -191,9 +192,10 @@ class IndexStore:
             what, there = f"no index {name!r}", f"there are {self.names()}; `algorail index build` makes one"
         return NotFound(what, code="index-not-found", cure=there)
 
-    def _sweep(self, folder: Path) -> None:
+    def _sweep(self) -> None:
         """Remove what builders left that were killed."""
-        for path in (*folder.glob(".building-*"), *folder.glob(".pointer-*")):
+        left = (".trash-*", "*/.building-*", "*/.pointer-*")
+        for path in [path for pattern in left for path in self.root.glob(pattern)]:
             with suppress(OSError):
                 if path.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
