@@ -22,6 +22,10 @@ class BundleKindsSource(Protocol):
         """The kinds that a plan with this bundle may name. Blocking. Raises `NotFound`."""
         ...
 
+    async def warm(self, digest: str) -> None:
+        """Make a bundle ready to be called. Raises `Unavailable` if it cannot."""
+        ...
+
     async def aclose(self) -> None:
         """End every process."""
         ...

@@ -42,6 +42,7 @@ from algorail.engine.service.runs import Runs
 from algorail.engine.service.services import ProcessServices
 from algorail.engine.service.settings import Settings
 from algorail.engine.service.totals import RunTotals
+from algorail.engine.service.warming import Warmer
 from algorail.engine.store.database import Database
 from algorail.migrations import is_current, upgrade
 
@@ -120,8 +121,9 @@ class Engine:
         self.aliases = Aliases(self.database)
         self.keys = Keys(self.database, settings.home)
         self.audit = Audit(self.database)
+        self._warmer = Warmer(self.database, self.loader, self._runner)
         for part in (self.publishing, self.aliases, self.catalogue):
-            part.changed.append(self.router.forget)
+            part.changed += [self.router.forget, self._warmer.changed]
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self) -> str | None:
@@ -130,6 +132,7 @@ class Engine:
         await asyncio.to_thread(upgrade, self.database.engine)
         made = await asyncio.to_thread(self.keys.ensure_admin)
         self._sweeper = asyncio.create_task(self._sweep())
+        self._warmer.start()
         return made
 
     async def aclose(self) -> None:
@@ -139,6 +142,7 @@ class Engine:
             self._sweeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sweeper
+        await self._warmer.aclose()
         await asyncio.to_thread(self.writer.close)
         await self._runner.aclose()
         await self.services.aclose()

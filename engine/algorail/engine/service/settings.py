@@ -148,13 +148,16 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments first, then the environment, then `settings.toml` of the home folder."""
-        given = sources["init_settings"]()
-        home = Path(given.get("home") or home_folder())
-        file = TomlConfigSettingsSource(settings_cls, home / SETTINGS_FILE)
-        return sources["init_settings"], sources["env_settings"], file
+        home = Path(init_settings().get("home") or home_folder())
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, home / SETTINGS_FILE)
 
     @property
     def database_url(self) -> str:

@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import msgspec
+
 from algorail.engine.kit.errors import InvalidInput, LimitExceeded
 
 MANIFEST = "bundle.json"

@@ -19,9 +19,10 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from algorail.engine.kit.errors import InvalidInput, Unavailable
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from algorail.engine.kit.errors import InvalidInput, Unavailable
 
 INSTALL_SECONDS = 600.0
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+
 from algorail.engine.block.kind import BlockKind, CallContext, Effect, Kinds, Runner, Services
 from algorail.engine.plan.signature import Port, Signature
 from algorail.engine.plan.types import from_schema

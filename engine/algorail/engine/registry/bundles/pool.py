@@ -49,6 +49,14 @@ class Pool:
         process = await self._pick()
         return await process.call(key, inputs, context, emit)
 
+    async def warm(self) -> None:
+        """Start the first child if there is none.
+
+        Raises:
+            Unavailable: If it does not start.
+        """
+        await self._pick()
+
     async def aclose(self) -> None:
         """End every child."""
         processes, self._processes = self._processes, []

@@ -93,7 +93,7 @@ class Process:
         """End the child at once."""
         self.alive = False
         if self.child.returncode is None:
-            # Not `child.kill()`: it polls first, and so takes the exit status away from the event loop's watcher.
+            # Not `child.kill()`: it polls, and so takes the exit status away from the event loop's watcher.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.child.pid, signal.SIGKILL)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 import msgspec
+
 from algorail.engine.block.kind import Kinds
 from algorail.engine.kit.clock import SYSTEM_CLOCK, Clock
 from algorail.engine.kit.errors import NotFound
@@ -95,6 +96,16 @@ class BundleRunner:
             environment.parse(manifest.requirements, manifest.python)
             return TrustedKinds(manifest, self.folder(digest), installed)
         return BundleKinds(manifest, installed, lambda: self._caller(digest, manifest))
+
+    async def warm(self, digest: str) -> None:
+        """Start a worker of a bundle, so that its first caller need not wait.
+
+        Raises:
+            Unavailable: If it does not start (see `Pool.call`).
+        """
+        manifest = await asyncio.to_thread(self.manifest, digest)
+        if self._policy.mode == "isolated":
+            await self._pool(digest, manifest).warm()
 
     def restarts(self) -> dict[str, int]:
         """How many children were replaced, by bundle."""
