@@ -73,7 +73,7 @@ class _Module:
 
     def _imports(self) -> str:
         names = self._names | self._types.names | self._bindings.names | self._bindings.structs
-        lines = []
+        lines: list[str] = []
         if names & _TYPING:
             homes = {
                 "typing": {"Annotated", "Any", "Literal"},
@@ -88,7 +88,8 @@ class _Module:
         return "\n".join(lines)
 
     def _decorator(self) -> str:
-        plan, told = self._plan, []
+        plan = self._plan
+        told: list[str] = []
         if plan.name != self._function:
             told.append(f"name={plan.name!r}")
         if plan.doc and not _is_docstring(plan.doc):
@@ -102,7 +103,8 @@ class _Module:
         return f"@algorithm({', '.join(told)})" if told else "@algorithm"
 
     def _header(self) -> str:
-        parameters, ordered, optional = [], True, False
+        parameters: list[str] = []
+        ordered, optional = True, False
         for name, item in self._plan.inputs.items():
             doc = item.doc or item.type.doc
             annotation = self._types.write(replace(item.type, doc=doc))
@@ -127,7 +129,7 @@ class _Module:
 
     def _nodes(self) -> list[str]:
         taken = set(self._plan.inputs)
-        lines = []
+        lines: list[str] = []
         for node in self._plan.nodes:
             variable = self._variables[node.id]
             policies = self._policies(node)
@@ -152,7 +154,7 @@ class _Module:
         return _call(start + callee, keywords(inputs), "    ")
 
     def _policies(self, node: Node) -> list[str]:
-        told = []
+        told: list[str] = []
         for name in _POLICIES:
             item = getattr(node, name)
             if item not in (None, "", "full"):
@@ -189,7 +191,7 @@ class _Module:
         return None
 
     def _switch(self, node: Node, text: Mapping[str, str]) -> tuple[str, list[str]] | None:
-        cases = node.config.get("cases")
+        cases: Any = node.config.get("cases")
         if set(node.config) != {"cases"} or not isinstance(cases, list) or not cases:
             return None
         ports = [f"case_{number}" for number in range(len(cases))]

@@ -133,7 +133,8 @@ class TypeWriter:
         proper = name.isidentifier() and name[:1].isupper() and not keyword.iskeyword(name)
         if not proper or name in self._reserved or not all(map(_is_field, source.fields)):
             raise InvalidInput("an object whose names are no names of Python")
-        lines, members = [], {}
+        lines: list[str] = []
+        members: dict[str, Any] = {}
         for field, told in source.fields.items():
             inner = self._annotation(told.type)
             if not told.required:
