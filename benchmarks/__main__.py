@@ -19,8 +19,9 @@ from benchmarks.harness import ROUNDS, Bench
 
 HERE = Path(__file__).parent
 PACKAGES = (
-    "algorail", "faiss-cpu", "fastapi", "haystack-ai", "httptools", "langgraph", "msgspec", "numpy", "orjson",
-    "pipefunc", "pydantic", "pydantic-graph", "sf-hamilton", "sqlalchemy", "starlette", "uvicorn", "uvloop", "zstandard",
+    "algorail", "faiss-cpu", "fastapi", "haystack-ai", "httptools", "langgraph", "msgspec", "numpy",
+    "orjson", "pipefunc", "pydantic", "pydantic-graph", "sf-hamilton", "sqlalchemy", "starlette",
+    "uvicorn", "uvloop", "zstandard",
 )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ from algorail.engine.run.generate import Generator
 from algorail.engine.run.prepare import prepare_calls
 from algorail.engine.run.scope import Scope, Shared
 from algorail.engine.run.source import text_of
-from algorail.engine.run.trace import Identity, Source, Trace
+from algorail.engine.run.trace import Identity, Source
 
 KEPT_FORMS = 32
 """Forms with other sets of pinned nodes that are kept compiled."""
@@ -91,7 +91,7 @@ class CompiledPlan:
             ctx = self._nobody or RunContext(record=False, clock=self._clock)
         if ctx.record:
             form = self._recorded
-            ctx.trace = Trace(self._traced, inputs, ctx)
+            ctx.begin(self._traced, inputs)
         else:
             form = self._plain or self._unrecorded()
         if ctx.overrides:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from algorail.engine.kit.clock import SYSTEM_CLOCK, Clock
 from algorail.engine.kit.ids import new_id
-
-if TYPE_CHECKING:
-    from algorail.engine.run.trace import Trace
+from algorail.engine.run.trace import Source, Trace
 
 Emit = Callable[[str, Any], None]
 """Receives (node id, delta) while a run streams its answer."""
@@ -28,11 +26,13 @@ class RunContext:
         traceparent: W3C trace context of the caller.
         overrides: Outputs pinned by node id; those nodes and what only they need do not run.
         depth: How many algorithms are above this one.
-        trace: What happened, from the start of a recorded run on.
+        slots: Where generated code stores values and times, see `trace`; None if nothing is recorded.
     """
 
-    trace: Trace | None = None
     depth: int = 0
+    slots: list[Any] | None = None
+    _begun: tuple[Source, Mapping[str, Any]]
+    _trace: Trace | None = None
 
     def __init__(
         self,
@@ -57,11 +57,25 @@ class RunContext:
     def run_id(self) -> str:
         """Identity of the run; made when first asked for, if none was given."""
         if not self.given_id:
-            known = "" if self.trace is None else self.trace.run_id
+            known = "" if self._trace is None else self._trace.run_id
             self.given_id = known or new_id("run", now_ns=self.clock.now_ns())
-            if self.trace is not None:
-                self.trace.run_id = self.given_id
+            if self._trace is not None:
+                self._trace.run_id = self.given_id
         return self.given_id
+
+    def begin(self, source: Source, inputs: Mapping[str, Any]) -> None:
+        """Start to record a run."""
+        self.slots = [None] * source.size
+        self._begun = source, inputs
+        self._trace = None
+
+    @property
+    def trace(self) -> Trace | None:
+        """What happened, from the start of a recorded run on; the object is made when first asked for."""
+        if self._trace is None and self.slots is not None:
+            source, inputs = self._begun
+            self._trace = Trace(source, self.slots, inputs, self.given_id, self.overrides)
+        return self._trace
 
     def remaining(self) -> float | None:
         """Seconds left until the deadline, never negative; None without one."""

@@ -78,7 +78,7 @@ class Generator:
         main = Function("async def run(inputs, ctx):")
         slots = len(self._plan.nodes) * 3
         if self._record:
-            main.write("r = ctx.trace.slots")
+            main.write("r = ctx.slots")
         if self._regions.pinned:
             main.write("pins = ctx.overrides")
         if self._regions.pulled:

@@ -13,6 +13,8 @@ from typing import Any
 
 from algorail.engine.run.context import current_task
 
+_Task = asyncio.Task
+
 EAGER = sys.version_info >= (3, 12)
 
 _Coroutine = Coroutine[Any, Any, Any]
@@ -38,7 +40,7 @@ class Scope:
             Raises:
                 BaseException: What the coroutine raised before it first waited.
             """
-            task = asyncio.Task(coroutine, loop=self._loop, eager_start=True)  # type: ignore[call-arg, unused-ignore]
+            task = _Task(coroutine, loop=self._loop, eager_start=True)  # type: ignore[call-arg, unused-ignore]
             if task.done():
                 task.result()
                 return None

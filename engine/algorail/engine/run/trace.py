@@ -15,7 +15,6 @@ from algorail.engine.kit.errors import Cancelled
 from algorail.engine.kit.ids import new_id
 from algorail.engine.plan.document import Node, Plan
 from algorail.engine.run.bindings import evaluate
-from algorail.engine.run.context import RunContext
 from algorail.engine.run.messages import info
 from algorail.engine.run.outcome import Attempt, BlockRecord, ErrorInfo, NodeStatus, RunRecord, RunStatus
 from algorail.engine.run.regions import eager_bindings
@@ -77,12 +76,19 @@ class Trace:
     error: BaseException | None = None
     _extras: Extras | None = None
 
-    def __init__(self, source: Source, inputs: Mapping[str, Any], ctx: RunContext) -> None:
+    def __init__(
+        self,
+        source: Source,
+        slots: list[Any],
+        inputs: Mapping[str, Any],
+        run_id: str,
+        overrides: Mapping[str, Any] | None,
+    ) -> None:
         # It does not keep the context, which keeps it: a cycle per run would feed the garbage collector.
-        self.slots: list[Any] = [None] * source.size
+        self.slots = slots
         self.inputs = inputs
-        self.run_id = ctx.given_id
-        self._overrides = ctx.overrides
+        self.run_id = run_id
+        self._overrides = overrides
         self._source = source
 
     @property
