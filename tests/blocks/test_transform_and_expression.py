@@ -144,5 +144,7 @@ def test_kinds_and_factories():
     assert transforms.KIND.effect is expressions.KIND.effect is Effect.PURE
     assert transforms.transform("return k", inputs={"k": int}, output=int) is not None
     assert expressions.expression("k > 1", inputs={"k": int}) is not None
+    indented = transforms.transform("\n        return k\n        ", inputs={"k": int}, output=int)
+    assert indented.config["code"].rstrip() == "return k"
     with pytest.raises(ConfigInvalid):
         expressions.expression("k >", inputs={"k": int})

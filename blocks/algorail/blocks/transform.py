@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from textwrap import dedent
 from typing import Any, TypeVar, overload
 
 import msgspec
@@ -86,4 +87,6 @@ def transform(code: str, *, inputs: Mapping[str, Any], output: Any) -> Any:
         output: Type of what the code returns.
     """
     schemas = {name: schema_of(source) for name, source in inputs.items()}
-    return placed(KIND, TransformConfig(code=code, inputs=schemas, output=schema_of(output)))
+    return placed(
+        KIND, TransformConfig(code=dedent(code).strip("\n"), inputs=schemas, output=schema_of(output))
+    )

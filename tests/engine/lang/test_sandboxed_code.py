@@ -66,6 +66,7 @@ def run(sandbox, code, output=ANY, values=VALUES):
     ("code", "output", "value"),
     [
         ("return k + 1", INTEGER, 2),
+        ("\n    n = k\n    return n\n    ", INTEGER, 1),
         ("return [h['id'] for h in hits if h['score'] > 1]", ListType(STRING), ["b"]),
         ("return hits[0]", HIT, {"score": 0.5, "id": "a"}),
         ("return {**hits[0], 'rank': k}", ANY, {"score": 0.5, "id": "a", "rank": 1}),

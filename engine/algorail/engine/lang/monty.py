@@ -68,6 +68,7 @@ class MontySandbox:
     def compile(self, code: str, inputs: Mapping[str, Type], output: Type) -> MontyProgram:
         """Check code without running it; see `Sandbox.compile`."""
         _refuse_early(code, inputs)
+        code = textwrap.dedent(code)
         stubs = Stubs()
         parameters = ", ".join(f'{name}: "{stubs.input(port)}"' for name, port in inputs.items())
         head = f'def transform({parameters}) -> "{stubs.output(output)}":'

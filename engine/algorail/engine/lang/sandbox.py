@@ -52,7 +52,8 @@ class Sandbox(Protocol):
         """Check code without running it.
 
         Args:
-            code: The body of a function: it reads the inputs by name and ends with `return`.
+            code: The body of a function: it reads the inputs by name and ends with `return`;
+                indentation that all lines share does not count.
             inputs: Types of the inputs.
             output: Type of what it returns.
 
