@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, NewType, NotRequired, Optional, Required, TypedDict, TypeVar
+from typing import Annotated, Any, Literal, NewType, NotRequired, Required, TypedDict, TypeVar
 
 import msgspec
 import numpy as np
@@ -103,7 +103,7 @@ HIT = ObjectType(
     ("annotation", "expected"),
     [
         (int, INTEGER), (float, NUMBER), (bool, BOOLEAN), (str, STRING), (bytes, BYTES), (None, NULL), (Any, ANY),
-        (Optional[int], optional(INTEGER)), (int | str, UnionType((INTEGER, STRING))), (int | Any, ANY),
+        (int | None, optional(INTEGER)), (int | str, UnionType((INTEGER, STRING))), (int | Any, ANY),
         (Literal["a", 1], LiteralType(("a", 1))), (list[int], ListType(INTEGER)), (list, ListType(ANY)),
         (dict, DictType(ANY)), (dict[str, float], DictType(NUMBER)), (Mapping[str, int], DictType(INTEGER)),
         (Sequence[str], ListType(STRING)), (tuple[int, ...], ListType(INTEGER)), (UserId, STRING),
