@@ -26,7 +26,7 @@ from algorail.engine.kit.errors import InvalidInput
 
 ARMS = st.text("abcdefgh", min_size=1, max_size=3)
 WEIGHTS = st.dictionaries(ARMS, st.integers(0, 50), min_size=1, max_size=6).filter(lambda w: any(w.values()))
-UNITS = [f"user-{number}" for number in range(20_000)]
+UNITS = [f"user-{number}" for number in range(10_000)]
 
 
 def table(weights, experiment="checkout", **rest):
@@ -158,6 +158,7 @@ def test_propensity_is_the_share_of_the_arm():
 # -- change ---------------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=50)
 @given(WEIGHTS, WEIGHTS)
 def test_a_change_moves_exactly_the_lower_bound(before, after):
     old, new = table(before), table(before).reweighted(after, since_ns=1)
@@ -167,7 +168,7 @@ def test_a_change_moves_exactly_the_lower_bound(before, after):
     assert moved / SEGMENTS == moved_share(old.epoch.weights, new.epoch.weights)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.lists(WEIGHTS, min_size=2, max_size=5))
 def test_after_any_history_the_shares_are_exact_and_the_table_survives_json(history):
     split = table(history[0])
@@ -179,6 +180,7 @@ def test_after_any_history_the_shares_are_exact_and_the_table_survives_json(hist
     assert VariantTable.from_dict(json.loads(json.dumps(split.to_dict()))) == split
 
 
+@settings(max_examples=50)
 @given(st.integers(1, 9_999), st.integers(1, 9_999))
 def test_going_back_gives_every_unit_of_two_arms_its_arm_back(first, second):
     old = table({"a": first, "b": SEGMENTS - first})

@@ -81,7 +81,7 @@ CHOICES = {
 }
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(wanted(), st.integers(0, 2))
 def test_filters_are_exact(small, filter_, which):
     rows, payloads, built = small
@@ -98,15 +98,15 @@ def test_filters_are_exact(small, filter_, which):
 
 
 @pytest.mark.parametrize("kind", ["hnsw", "ivf"])
-@pytest.mark.parametrize("share", [0.001, 0.05, 0.5, 0.99])
+@pytest.mark.parametrize("share", [0.002, 0.6])
 def test_a_filter_never_costs_hits_and_keeps_the_recall(tmp_path, kind, share):
     rng = np.random.default_rng(1)
     centres = rng.standard_normal((40, 16), dtype=np.float32)
-    rows = centres[rng.integers(0, 40, 6_000)] + 0.5 * rng.standard_normal((6_000, 16), dtype=np.float32)
-    index = loaded(tmp_path, rows, [{"u": float(u)} for u in rng.random(6_000)], kind=kind)
+    rows = centres[rng.integers(0, 40, 3_000)] + 0.5 * rng.standard_normal((3_000, 16), dtype=np.float32)
+    index = loaded(tmp_path, rows, [{"u": float(u)} for u in rng.random(3_000)], kind=kind)
     filter_ = (Clause("u", "lt", share),)
     common = total = 0
-    for query in rows[:60]:
+    for query in rows[:40]:
         found, true = ids(index, query, 10, filter_), ids(index, query, 10, filter_, exact=True)
         assert len(found) == len(true) == min(10, index.prepare(10, filter_).k)
         common, total = common + len(set(found) & set(true)), total + len(true)

@@ -10,6 +10,7 @@ import threading
 import weakref
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 
@@ -284,6 +285,21 @@ def test_between_looks_nothing_is_read_from_disk(tmp_path, monkeypatch):
         clock.seconds += LOOK_SECONDS / 50
         live.get()
     assert len(looks) in {1, 2}
+
+
+def test_a_search_takes_one_thread_of_faiss_wherever_it_runs(tmp_path):
+    loaded = LoadedIndex(tmp_path / "indexes" / "faq" / build(tmp_path).version)
+    seen = []
+
+    def search():
+        faiss.omp_set_num_threads(4)
+        answer(loaded)
+        seen.append(faiss.omp_get_max_threads())
+
+    thread = threading.Thread(target=search)
+    thread.start()
+    thread.join()
+    assert seen == [1]
 
 
 # -- memory ---------------------------------------------------------------------------------------------------
