@@ -307,7 +307,7 @@ def _typed_dict(source: type, above: tuple[Any, ...]) -> Type:
 
 
 def _is_required(source: type, name: str, hint: Any) -> bool:
-    """Whether a TypedDict must have a field; `__required_keys__` misses qualifiers in postponed annotations."""
+    """Whether a TypedDict must have a field; `__required_keys__` misses postponed qualifiers."""
     qualifier = get_origin(hint)
     if qualifier in {typing.Required, typing_extensions.Required}:
         return True

@@ -211,10 +211,19 @@ def _dict(value_type: Type, coerce: bool) -> tuple[Checker, bool]:
 
 def _object(source: ObjectType, coerce: bool) -> tuple[Checker, bool]:
     built = {name: _build(member.type, coerce) for name, member in source.fields.items()}
+    checks = {name: check for name, (check, _) in built.items()}
+    changes = any(map(_has_default, source.fields.values())) or any(changed for _, changed in built.values())
+    if source.closed and not changes and all(member.required for member in source.fields.values()):
+        return _exact_object(checks), False
+    return _general_object(source, checks, coerce, changes)
+
+
+def _general_object(
+    source: ObjectType, checks: Mapping[str, Checker], coerce: bool, changes: bool
+) -> tuple[Checker, bool]:
     defaults = {name: member.default for name, member in source.fields.items() if _has_default(member)}
     required = frozenset(name for name, member in source.fields.items() if member.required)
-    checks = {name: check for name, (check, _) in built.items()}
-    changes = bool(defaults) or any(changed for _, changed in built.values())
+    extra = _refuse_extra if source.closed else _allow_extra
     member_of = checks.get
     extra = _refuse_extra if source.closed else _allow_extra
 
@@ -244,6 +253,23 @@ def _object(source: ObjectType, coerce: bool) -> tuple[Checker, bool]:
         return result
 
     return (rebuild if changes else check), changes
+
+
+def _exact_object(checks: Mapping[str, Checker]) -> Checker:
+    """The commonest object, at a lower price: closed, every field required, nothing to convert."""
+    pairs, count = tuple(checks.items()), len(checks)
+
+    def check(value: Any) -> Any:
+        if type(value) is not dict or len(value) != count:
+            raise Rejected
+        try:
+            for key, each in pairs:
+                each(value[key])
+        except KeyError:
+            raise Rejected from None
+        return value
+
+    return check
 
 
 def _has_default(member: Any) -> bool:
