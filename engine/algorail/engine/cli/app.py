@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import entry_points, version
+from importlib.metadata import EntryPoint, entry_points, version
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
-from algorail.engine.cli import authoring, blocks, calling, releases, server
+from algorail.engine.cli import authoring, blocks, calling, keys, releases, server
 from algorail.engine.cli.output import errors, show_error
 from algorail.engine.kit.errors import AlgorailError
 
@@ -45,9 +46,21 @@ def build() -> typer.Typer:
     for module in (server, authoring, calling, releases):
         module.register(app)
     app.add_typer(blocks.app, name="block")
+    app.add_typer(keys.app, name="key")
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        app.add_typer(point.load(), name=point.name)
+        _add_foreign(point)
     return app
+
+
+def _add_foreign(point: EntryPoint) -> None:
+    """Add a command of another package; a broken one must not take the others with it."""
+    try:
+        app.add_typer(point.load(), name=point.name)
+    except Exception as error:  # noqa: BLE001
+        reason = escape(f"{type(error).__name__}: {error}")
+        errors.print(
+            f"[yellow]the command {point.name!r} of {escape(point.value)} does not load:[/] {reason}"
+        )
 
 
 def run() -> None:

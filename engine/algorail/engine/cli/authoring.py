@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.syntax import Syntax
 
 from algorail.engine.cli.client import Client, algorithm_path
-from algorail.engine.cli.load import Loaded, load
 from algorail.engine.cli.output import Json, console, fields, show_json
-from algorail.engine.dsl import to_python
 from algorail.engine.kit.errors import InvalidInput, PlanInvalid, Problem
-from algorail.engine.plan import codec, picture
-from algorail.engine.plan.document import Plan
+
+if TYPE_CHECKING:
+    from algorail.engine.cli.load import Loaded
 
 Target = Annotated[
     str,
@@ -30,8 +29,6 @@ Requirements = Annotated[
     ),
 ]
 
-_READERS = {".json": codec.from_json, ".yaml": codec.from_yaml, ".yml": codec.from_yaml}
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -44,7 +41,7 @@ def validate(target: Target, as_json: Json = False) -> None:
     loaded = _read(target)
     with Client() as client:
         _send_bundle(client, loaded)
-        answer = client.post("/v1/validate", {"plan": codec.to_dict(loaded.plan)})
+        answer = client.post("/v1/validate", {"plan": loaded.document()})
     if as_json:
         show_json(answer)
         if not answer["valid"]:
@@ -72,11 +69,9 @@ def publish(
 ) -> None:
     """Publish an algorithm as an immutable version, with the code of its own blocks."""
     loaded = _read(target, requirement or ())
+    how = {"note": note, "alias": alias or None, "allow_breaking": allow_breaking}
     with Client() as client:
-        answers = [
-            _publish(client, one, {"note": note, "alias": alias or None, "allow_breaking": allow_breaking})
-            for one in _in_order(loaded)
-        ]
+        answers = [_publish(client, one, how) for one in loaded.in_order()]
     if as_json:
         show_json(answers[-1])
         return
@@ -102,7 +97,7 @@ def export(
     if len(chosen) > 1:
         raise InvalidInput(f"choose one form, got {', '.join(chosen)}", code="usage")
     form = chosen[0] if chosen else "python"
-    text = _WRITERS[form](_published(name, version))
+    text = _written(name, version, form)
     if out is not None:
         out.write_text(text, encoding="utf-8")
         console.print(f"wrote [bold]{escape(str(out))}[/]")
@@ -130,25 +125,23 @@ def explain(
 
 
 def _read(target: str, requirements: list[str] | tuple[str, ...] = ()) -> Loaded:
-    reader = _READERS.get(Path(target).suffix)
-    if reader is None:
-        return load(target, requirements)
-    try:
-        return Loaded(reader(Path(target).read_bytes()), None)
-    except OSError as error:
-        raise InvalidInput(f"{target} cannot be read: {error.strerror}", code="file-not-found") from error
+    from algorail.engine.cli.load import read  # noqa: PLC0415  # the DSL and numpy: too heavy for `algorail runs`
+
+    return read(target, requirements)
 
 
-def _in_order(loaded: Loaded) -> list[Loaded]:
-    """The algorithm with those that it calls in front of it, each once."""
-    ordered = [found for need in loaded.needs for found in _in_order(need)]
-    return [*{one.plan.name: one for one in [*ordered, loaded]}.values()]
+def _written(name: str, version: str, form: str) -> str:
+    from algorail.engine.cli.forms import written  # noqa: PLC0415  # as above
+
+    with Client() as client:
+        document = client.get(algorithm_path(name, "versions", version))["plan"]
+    return written(document, form)
 
 
 def _publish(client: Client, loaded: Loaded, how: dict[str, Any]) -> dict[str, Any]:
     _send_bundle(client, loaded)
     path = algorithm_path(loaded.plan.name, "versions")
-    answer: dict[str, Any] = client.post(path, {"plan": codec.to_dict(loaded.plan), **how})
+    answer: dict[str, Any] = client.post(path, {"plan": loaded.document(), **how})
     return {"algorithm": loaded.plan.name, **answer}
 
 
@@ -160,11 +153,6 @@ def _send_bundle(client: Client, loaded: Loaded) -> None:
             content=loaded.bundle.to_zip(),
             headers={"content-type": "application/zip"},
         )
-
-
-def _published(name: str, version: str) -> Plan:
-    with Client() as client:
-        return codec.from_dict(client.get(algorithm_path(name, "versions", version))["plan"])
 
 
 def _problems(answer: dict[str, Any]) -> list[Problem]:
@@ -184,12 +172,3 @@ def _show_published(answer: dict[str, Any], alias: str) -> None:
     fields(shown)
     for change in (contract or {}).get("changes", []):
         console.print(f"  [yellow]•[/] {escape(str(change))}")
-
-
-_WRITERS = {
-    "python": to_python,
-    "yaml": codec.to_yaml,
-    "json": codec.to_json,
-    "mermaid": picture.mermaid,
-    "svg": picture.svg,
-}

@@ -6,17 +6,17 @@ import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 from rich.markup import escape
-from rich.tree import Tree
 
 from algorail.engine.cli.client import Client, algorithm_path
 from algorail.engine.cli.output import Json, console, duration, moment, short, show_json, table
+from algorail.engine.cli.tree import run_tree, shown
 from algorail.engine.kit.errors import InvalidInput
 
-_MARKS = {"ok": "[green]✓[/]", "failed": "[red]✗[/]", "fallback": "[yellow]↷[/]", "cached": "[cyan]≡[/]",
-          "pinned": "[magenta]⌖[/]", "cancelled": "[dim]⊘[/]"}  # fmt: skip
+_REPLAY_COLUMNS = ("block", "verdict", "before", "after", "took")
 
 
 def register(app: typer.Typer) -> None:
@@ -92,11 +92,11 @@ def trace(
 ) -> None:
     """One run as a tree: every block with its time, input, output and attempts."""
     with Client() as client:
-        record: dict[str, Any] = client.get(f"/v1/runs/{run}")
+        record: dict[str, Any] = client.get(f"/v1/runs/{quote(run, safe='')}")
     if as_json:
         show_json(record)
         return
-    console.print(run_tree(record, width=10_000 if full else 88))
+    console.print(run_tree(record, full=full))
 
 
 def replay(
@@ -112,7 +112,7 @@ def replay(
     """Run a recorded run again and show what differs, block by block. Writes are answered from the record."""
     with Client() as client:
         answer: dict[str, Any] = client.post(
-            f"/v1/runs/{run}/replay", {"version": version, "from_node": from_node}
+            f"/v1/runs/{quote(run, safe='')}/replay", {"version": version, "from_node": from_node}
         )
     if as_json:
         show_json(answer)
@@ -121,55 +121,18 @@ def replay(
         (
             item["node"],
             item["verdict"],
-            short(item.get("before"), 40),
-            short(item.get("after"), 40),
+            short(shown(item["before"]), 40) if "before" in item else "",
+            short(shown(item["after"]), 40) if "after" in item else "",
             _latency(item),
         )
         for item in answer["blocks"]
     ]
-    table(f"replay of {run}", ("block", "verdict", "before", "after", "took"), rows)
-
-
-def run_tree(record: dict[str, Any], width: int = 88) -> Tree:
-    """A recorded run as a tree."""
-    ok = record["status"] == "succeeded"
-    head = (
-        f"[bold]{escape(record['algorithm'])}[/] v{record['version']} "
-        f"[{'green' if ok else 'red'}]{record['status']}[/] {duration(record['duration_ns'])} "
-        f"[dim]{escape(record['run_id'])} {escape(record.get('reason', ''))}[/]"
-    )
-    tree = Tree(head)
-    tree.add(f"[dim]inputs[/]  {escape(short(record['inputs'], width))}")
-    for block in record["blocks"]:
-        _add_block(tree, block, width)
-    if ok:
-        tree.add(f"[dim]output[/]  {escape(short(record['output'], width))}")
+    table(f"replay of {run} through version {answer['version']}", _REPLAY_COLUMNS, rows)
+    differ = [item["node"] for item in answer["blocks"] if item["verdict"] not in ("equal", "close")]
+    if differ:
+        console.print(f"[yellow]•[/] {len(differ)} of {len(rows)} blocks differ: {escape(', '.join(differ))}")
     else:
-        tree.add(f"[red]{escape(_error(record.get('error')))}[/]")
-    return tree
-
-
-def _add_block(tree: Tree, block: dict[str, Any], width: int) -> None:
-    mark = _MARKS.get(block["status"], "•")
-    branch = tree.add(
-        f"{mark} [bold]{escape(block['node'])}[/] [dim]{escape(block['kind'])}[/] "
-        f"{duration(block['duration_ns'])} [dim]at {duration(block['start_ns'])}[/]"
-    )
-    for port, value in (block.get("inputs") or {}).items():
-        branch.add(f"[dim]{escape(port)} ←[/] {escape(short(value, width))}")
-    for number, attempt in enumerate(block.get("attempts", []), 1):
-        if attempt.get("error"):
-            branch.add(f"[yellow]try {number}:[/] {escape(_error(attempt['error']))}")
-    for child in block.get("children", []):
-        branch.add(run_tree(child, width))
-    if block.get("error"):
-        branch.add(f"[red]{escape(_error(block['error']))}[/]")
-    else:
-        branch.add(f"[dim]→[/] {escape(short(block.get('output'), width))}")
-
-
-def _error(error: dict[str, Any] | None) -> str:
-    return f"{error['code']}: {error['message']}" if error else "no reason recorded"
+        console.print(f"[green]✓[/] all {len(rows)} blocks answered the same")
 
 
 def _latency(item: dict[str, Any]) -> str:

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import msgspec
 
 from algorail.engine.block.kind import BlockKind
 from algorail.engine.dsl import Algorithm
-from algorail.engine.kit.errors import InvalidInput, NotFound
+from algorail.engine.kit.errors import AlgorailError, InvalidInput, NotFound
+from algorail.engine.plan import codec
 from algorail.engine.plan.document import Plan
 from algorail.engine.registry.bundles.archive import Bundle
 from algorail.engine.registry.bundles.pack import local_modules, pack
@@ -35,6 +38,33 @@ class Loaded:
     plan: Plan
     bundle: Bundle | None
     needs: tuple[Loaded, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """The plan as it is sent."""
+        return codec.to_dict(self.plan)
+
+    def in_order(self) -> list[Loaded]:
+        """This algorithm with those that it calls in front of it, each once."""
+        ordered = [found for need in self.needs for found in need.in_order()]
+        return [*{one.plan.name: one for one in [*ordered, self]}.values()]
+
+
+_READERS = {".json": codec.from_json, ".yaml": codec.from_yaml, ".yml": codec.from_yaml}
+
+
+def read(target: str, requirements: Iterable[str] = ()) -> Loaded:
+    """What a person named: `FILE.py:NAME`, or a plan in YAML or JSON.
+
+    Raises:
+        NotFound: `file-not-found`, and what `load` raises.
+    """
+    reader = _READERS.get(Path(target).suffix)
+    if reader is None:
+        return load(target, requirements)
+    try:
+        return Loaded(reader(Path(target).read_bytes()), None)
+    except OSError as error:
+        raise NotFound(f"{target} cannot be read: {error.strerror}", code="file-not-found") from error
 
 
 def load(target: str, requirements: Iterable[str] = ()) -> Loaded:
@@ -86,10 +116,27 @@ def import_file(file: Path) -> ModuleType:
     sys.modules[file.stem] = module
     try:
         spec.loader.exec_module(module)
+    except AlgorailError as error:  # misuse of the DSL, which names its cure
+        where = _place(error, file)
+        raise InvalidInput(
+            f"{where}: {error.message}", code=error.code, cure=error.cure, problems=error.problems
+        ) from error
     except Exception as error:
-        where = f"{type(error).__name__}: {error}"
-        raise InvalidInput(f"{file.name} does not import: {where}", code="file-does-not-import") from error
+        reason = f"{type(error).__name__}: {error}"
+        raise InvalidInput(
+            f"{_place(error, file)} does not import: {reason}", code="file-does-not-import"
+        ) from error
     return module
+
+
+def _place(error: BaseException, file: Path) -> str:
+    """The file and the line in it that raised."""
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)
+    ]
+    if isinstance(error, SyntaxError) and error.filename == str(file):
+        lines = [error.lineno]
+    return f"{file.name}:{lines[-1]}" if lines else file.name
 
 
 def _pick(module: ModuleType, name: str, path: str) -> Algorithm:
