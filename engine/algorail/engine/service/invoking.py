@@ -50,6 +50,16 @@ class Recorder(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a call runs: version and variant, and the unit they were chosen for."""
+
+    route: Route
+    loaded: Loaded
+    choice: Choice
+    unit: str
+
+
 @dataclass(slots=True)
 class Prepared:
     """A call that was accepted and holds a place until `close`.
@@ -139,11 +149,7 @@ class Invoker:
             Overloaded: If there is no place.
         """
         arrived = self._clock.monotonic()
-        route = self._router.remembered(call.algorithm, call.version)
-        if route is None:
-            route = await asyncio.to_thread(self._router.resolve, call.algorithm, call.version)
-        if not call.principal.owns(route.team):
-            raise NotFound(f"there is no algorithm {call.algorithm!r}", code="algorithm-not-found")
+        route = await self._route(call)
         raw = decode(call.body, max_bytes=self._body_limit)
         run_id = new_id("run")
         loaded, choice, unit = await self._choose(route, call.unit, raw, run_id)
@@ -188,6 +194,26 @@ class Invoker:
         if call.idempotency_key:
             await asyncio.to_thread(self._idempotency.remember, call, answer)
         return answer
+
+    async def settle(self, call: Call, run_id: str, raw: Any) -> Settled:
+        """Decide what a call with these decoded inputs runs, without a place and without running it.
+
+        Raises:
+            NotFound: If there is no such algorithm, alias or version within the caller's reach.
+            InvalidInput: If the inputs are wrong.
+        """
+        route = await self._route(call)
+        loaded, choice, unit = await self._choose(route, call.unit, raw, run_id)
+        loaded.validate(raw)
+        return Settled(route, loaded, choice, unit)
+
+    async def _route(self, call: Call) -> Route:
+        route = self._router.remembered(call.algorithm, call.version)
+        if route is None:
+            route = await asyncio.to_thread(self._router.resolve, call.algorithm, call.version)
+        if not call.principal.owns(route.team):
+            raise NotFound(f"there is no algorithm {call.algorithm!r}", code="algorithm-not-found")
+        return route
 
     async def _choose(self, route: Route, given: str, raw: Any, run_id: str) -> tuple[Loaded, Choice, str]:
         """The version that answers, why, and for which unit."""
@@ -297,4 +323,4 @@ def _answer_body(output: Any, loaded: Loaded) -> bytes:
         ) from error
 
 
-__all__ = ["Invoker", "Prepared", "Recorder"]
+__all__ = ["Invoker", "Prepared", "Recorder", "Settled"]

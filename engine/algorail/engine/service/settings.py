@@ -123,6 +123,33 @@ class EngineSettings(BaseModel):
         le=60,
         description="Seconds a checked API key is remembered: the longest life of a revoked one.",
     )
+    broker_url: str = Field(
+        default="",
+        description="Redis or Valkey address of the doorbells between API and Celery workers; empty runs "
+        "asynchronous runs in the API process, because one machine needs no broker.",
+    )
+    async_runs: Positive = Field(
+        default=32,
+        description="Asynchronous runs at the same time in one worker. They share each commit: more runs "
+        "make fewer fsyncs, up to what the processor bears.",
+    )
+    async_waiting: Positive = Field(
+        default=50_000,
+        description="Asynchronous runs that may wait; the next get 429. Some minutes of work of one worker.",
+    )
+    async_lease: Seconds = Field(
+        default=30.0,
+        description="Seconds after its last heartbeat until a worker is taken for dead. Longer than any pause "
+        "of a live one, short enough that nobody misses a run.",
+    )
+    async_deadline: Seconds = Field(
+        default=3_600.0,
+        description="Seconds an asynchronous run may work when the plan does not say.",
+    )
+    async_days: Positive = Field(
+        default=7,
+        description="Days the answer of an asynchronous run can be fetched. As long as an idempotency key.",
+    )
     blocks: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description='Operator\'s settings by block kind, such as `{"http_call": {"allow": ["10.0.0.7"]}}`.',
