@@ -180,8 +180,9 @@ def _require_compatible(tx: Connection, name: str, alias: str, plan: Plan) -> No
     for number in versions_of(found) if found else ():
         change = contract_change(codec.from_json(algorithms.version(tx, name, number).plan), plan)
         if change.breaking:
+            broken = "; ".join(map(str, change.breaking))
             raise Conflict(
-                f"moving @{alias} from version {number} would break its callers: {'; '.join(map(str, change.breaking))}",
+                f"moving @{alias} from version {number} would break its callers: {broken}",
                 code="contract-breaking",
                 cure="keep the contract, publish without the alias, or allow the breaking change",
             )
