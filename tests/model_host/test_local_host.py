@@ -200,3 +200,18 @@ def test_the_command_says_why_it_cannot_serve(tmp_path):
     found = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert found.returncode == 2
     assert found.stderr.startswith("model-not-packaged: ")
+
+
+def test_a_damaged_endpoint_file_ends_neither_the_supervision_nor_the_stop(classes, tmp_path):
+    save_class(classes.Threads, tmp_path / "threads", name="threads")
+
+    async def go():
+        async with LocalHost(tmp_path, SETTINGS) as host:
+            endpoint = await host.deploy("threads", tmp_path / "threads", trust=True)
+            (tmp_path / "models.json").write_text("{")
+            os.kill(endpoint.pids[0], signal.SIGKILL)
+            await endpoint.until(lambda endpoint: endpoint.restarts == 1)
+            pids = endpoint.pids
+        assert all(gone(pid) for pid in pids)
+
+    asyncio.run(go())

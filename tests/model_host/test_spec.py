@@ -46,7 +46,9 @@ def test_a_folder_without_a_manifest_says_how_to_make_one(tmp_path):
     "text",
     [b"{", b'{"name": "a"}', b'{"name":"A","kind":"sklearn","format":"skops","inputs":{},"outputs":{},"files":{}}',
      b'{"name":"a","kind":"sklearn","format":"skops","inputs":{},"outputs":{},"files":{"../x":""}}',
-     b'{"name":"a","kind":"sklearn","format":"skops","inputs":{},"outputs":{},"files":{},"schema":9}'],
+     b'{"name":"a","kind":"sklearn","format":"skops","inputs":{},"outputs":{},"files":{},"schema":9}',
+     b'{"name":"a","kind":"class","format":"skops","inputs":{},"outputs":{},"files":{},"entry":"a:A"}',
+     b'{"name":"a","kind":"sklearn","format":"code","inputs":{},"outputs":{},"files":{}}'],
 )  # fmt: skip
 def test_a_bad_manifest_is_refused(tmp_path, text):
     (tmp_path / "model.json").write_bytes(text)

@@ -140,7 +140,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     @property
     def needs_trust(self) -> bool:
         """Whether loading it can run code: pickles, types that skops does not know, classes."""
-        return self.format != "skops" or self.trust is not None
+        return (self.kind, self.format) != ("sklearn", "skops") or self.trust is not None
 
     def row_schema(self, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         """The JSON Schema of one row of `inputs` or `outputs`."""
@@ -209,6 +209,11 @@ def read_manifest(folder: Path) -> Manifest:
 
 def _check_manifest(manifest: Manifest, file: Path) -> None:
     check_name(manifest.name)
+    if (manifest.kind == "class") != (manifest.format == "code"):
+        raise ConfigInvalid(
+            f"{str(file)!r} has kind {manifest.kind!r} in format {manifest.format!r}",
+            code="model-manifest-invalid",
+        )
     for tensor in (*manifest.inputs.values(), *manifest.outputs.values()):
         if tensor.dtype not in DATATYPES or any(size < -1 for size in tensor.shape):
             raise ConfigInvalid(f"{str(file)!r} has a bad tensor: {tensor!r}", code="model-manifest-invalid")

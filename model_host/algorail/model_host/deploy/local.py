@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from algorail.engine.kit.errors import Forbidden, NotFound, Unavailable
+from algorail.engine.kit.errors import ConfigInvalid, Forbidden, NotFound, Unavailable
 from algorail.model_host.deploy.process import ReplicaProcess
 from algorail.model_host.endpoints import EndpointEntry, prune_endpoints, put_endpoint, remove_endpoint
 from algorail.model_host.serve.threads import default_threads
@@ -123,9 +123,13 @@ class Endpoint:
         self._announced = True
         await self._notify()
 
+    def withdraw(self) -> None:
+        """Leave the endpoint file to whoever writes it next."""
+        self._announced = False
+
     async def stop(self) -> None:
         """Stop supervising, then drain and end every replica; the endpoint file is the host's matter."""
-        self._announced = False
+        self.withdraw()
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
@@ -163,7 +167,8 @@ class Endpoint:
         if self._announced:
             try:
                 put_endpoint(self._home, self.name, self._entry())
-            except OSError as error:  # a full disk must not end the supervision
+            except (OSError, ConfigInvalid) as error:
+                # A full disk or a damaged file must not end the supervision.
                 log.error("the endpoint of model %s cannot be written: %s", self.name, error)
         async with self._changed:
             self._changed.notify_all()
@@ -256,6 +261,9 @@ class LocalHost:
             await endpoint.start()
             previous = self._endpoints.get(name)
             self._endpoints[name] = endpoint
+            if previous is not None:
+                # One of its replicas may end just now, and must not write the former addresses again.
+                previous.withdraw()
             await endpoint.announce()
             if previous is not None:
                 await previous.stop()
@@ -274,7 +282,7 @@ class LocalHost:
                     f"model {name!r} is not deployed here; deployed: {sorted(self._endpoints)}",
                     code="model-not-found",
                 )
-            remove_endpoint(self._home, name)
+            self._forget(name)
             await endpoint.stop()
 
     async def stop(self) -> None:
@@ -282,8 +290,14 @@ class LocalHost:
         async with self._lock:
             endpoints, self._endpoints = self._endpoints, {}
             for name in endpoints:
-                remove_endpoint(self._home, name)
+                self._forget(name)
             await asyncio.gather(*(endpoint.stop() for endpoint in endpoints.values()))
+
+    def _forget(self, name: str) -> None:
+        try:
+            remove_endpoint(self._home, name)
+        except (OSError, ConfigInvalid) as error:  # the replicas must be stopped nevertheless
+            log.error("the endpoint of model %s cannot be removed: %s", name, error)
 
 
 class BlockingLocalHost:
@@ -309,10 +323,12 @@ class BlockingLocalHost:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._call(self._host.stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        try:
+            self._call(self._host.stop())
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
 
     def deploy(self, name: str, path: str | Path, **options: Any) -> list[str]:
         """The addresses of a newly deployed model; the options of `LocalHost.deploy`."""
