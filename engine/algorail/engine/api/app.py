@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -22,9 +22,10 @@ from algorail.engine.api.invoke import InvokeEndpoint
 from algorail.engine.api.metrics import registry_of
 from algorail.engine.api.policy import policy_of
 from algorail.engine.api.problems import problem_response
-from algorail.engine.api.routes import algorithms, operations, releases, runs
+from algorail.engine.api.routes import algorithms, asynchronous, operations, releases, runs
 from algorail.engine.api.routes.common import PROBLEMS
 from algorail.engine.kit.errors import AlgorailError, InvalidInput, NotFound, Problem
+from algorail.engine.service.asynchronous import Executor
 from algorail.engine.service.engine import Engine
 from algorail.engine.service.settings import Settings
 
@@ -33,12 +34,19 @@ log = logging.getLogger(__name__)
 INVOKE = "/v1/algorithms/{name}/invoke"
 
 
-def create_app(settings: Settings, *, engine: Engine | None = None) -> FastAPI:
+def create_app(
+    settings: Settings,
+    *,
+    engine: Engine | None = None,
+    executor: Callable[[Engine], Executor] | None = None,
+) -> FastAPI:
     """The ASGI application of these settings. The engine starts and stops with its lifespan.
 
     Args:
         settings: What the operator says.
         engine: An engine with other parts than the settings would give.
+        executor: Makes what works on asynchronous runs (`worker.executor_of`); without one they wait for
+            a worker elsewhere.
     """
     engine = engine or Engine(settings)
     authenticator = Authenticator(engine.keys, settings.engine.auth_ttl)
@@ -58,10 +66,11 @@ def create_app(settings: Settings, *, engine: Engine | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.engine = engine
+    app.state.executor = executor
     app.state.authenticator = authenticator
     app.state.metrics = registry_of(engine)
     _add_hot_route(app, engine, authenticator)
-    for module in (algorithms, releases, runs, operations):
+    for module in (algorithms, releases, runs, asynchronous, operations):
         # Flat, so that the route table can be walked: an included router is an object of its own.
         app.router.routes.extend(module.routes.routes)
     _describe_hot_route(app)
@@ -71,9 +80,17 @@ def create_app(settings: Settings, *, engine: Engine | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     engine: Engine = app.state.engine
+    make = app.state.executor
     await engine.start()
     try:
-        yield
+        executor = engine.asynchronous.executor = None if make is None else make(engine)
+        if executor is not None:
+            await executor.start()
+        try:
+            yield
+        finally:
+            if executor is not None:
+                await executor.aclose()
     finally:
         await engine.aclose()
 

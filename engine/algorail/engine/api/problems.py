@@ -35,6 +35,7 @@ _BY_CODE = {
     "etag-required": 428,
     "host-not-allowed": 421,
     "rate-limited": 429,
+    "queue-full": 429,
     "archived": 410,
 }
 

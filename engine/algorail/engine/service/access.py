@@ -5,7 +5,7 @@ from __future__ import annotations
 from algorail.engine.kit.errors import NotFound
 from algorail.engine.record.store import RecordStore
 from algorail.engine.service.principal import Principal
-from algorail.engine.store import algorithms
+from algorail.engine.store import algorithms, queue
 from algorail.engine.store.database import Database
 
 
@@ -42,13 +42,20 @@ class Access:
             )
 
     def run(self, principal: Principal, run_id: str) -> None:
-        """Let the principal touch a run. Raises `NotFound` if its algorithm is another team's."""
+        """Let the principal touch a run, recorded or queued. Raises `NotFound` if it is another team's."""
         try:
-            self.algorithm(principal, self._records.head(run_id).algorithm)
+            self.algorithm(principal, self._algorithm_of(run_id))
         except NotFound:
             raise NotFound(
                 f"there is no run {run_id!r}", code="run-not-found", cure="`GET /v1/runs` lists them"
             ) from None
+
+    def _algorithm_of(self, run_id: str) -> str:
+        try:
+            return self._records.head(run_id).algorithm
+        except NotFound:
+            with self._database.read() as tx:
+                return queue.get(tx, run_id).algorithm
 
 
 __all__ = ["Access"]

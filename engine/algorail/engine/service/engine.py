@@ -25,9 +25,11 @@ from algorail.engine.registry.kinds import InstalledKinds
 from algorail.engine.service.access import Access
 from algorail.engine.service.admission import Admission
 from algorail.engine.service.aliases import Aliases
+from algorail.engine.service.asynchronous import Asynchronous
 from algorail.engine.service.audit import Audit
 from algorail.engine.service.bundles import BundleKindsSource, Bundles
 from algorail.engine.service.catalogue import Catalogue
+from algorail.engine.service.closing import Closing
 from algorail.engine.service.drafts import Drafts
 from algorail.engine.service.idempotency import Idempotency
 from algorail.engine.service.invoking import Invoker
@@ -44,6 +46,7 @@ from algorail.engine.service.settings import Settings
 from algorail.engine.service.totals import RunTotals
 from algorail.engine.service.warming import Warmer
 from algorail.engine.store.database import Database
+from algorail.engine.store.group_commit import GroupCommit
 from algorail.migrations import is_current, upgrade
 
 P = ParamSpec("P")
@@ -106,6 +109,18 @@ class Engine:
             clock=clock,
         )
         self.runs = Runs(self.records, self.loader, self.access)
+        self.commits = GroupCommit(self.database)
+        self.closing = Closing(self.database, self.loader, self.writer)
+        self.asynchronous = Asynchronous(
+            self.database,
+            self.commits,
+            self.invoker,
+            runs=self.runs,
+            closing=self.closing,
+            most=limits.async_waiting,
+            body_limit=limits.body_limit_bytes,
+            idempotency_days=limits.idempotency_days,
+        )
         self.catalogue = Catalogue(self.database, self.installed, self.loader)
         self.publishing = Publishing(self.database, self.library)
         self.replaying = Replaying(
@@ -143,6 +158,7 @@ class Engine:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sweeper
         await self._warmer.aclose()
+        await asyncio.to_thread(self.commits.close)
         await asyncio.to_thread(self.writer.close)
         await self._runner.aclose()
         await self.services.aclose()

@@ -139,8 +139,8 @@ class EngineSettings(BaseModel):
     )
     async_lease: Seconds = Field(
         default=30.0,
-        description="Seconds after its last heartbeat until a worker is taken for dead. Longer than any pause "
-        "of a live one, short enough that nobody misses a run.",
+        description="Seconds after its last heartbeat until a worker is taken for dead. Longer than any "
+        "pause of a live one, short enough that nobody misses a run.",
     )
     async_deadline: Seconds = Field(
         default=3_600.0,

@@ -20,7 +20,8 @@ from algorail.engine.store.tables import ASYNC_RUNS, CHECKPOINTS, OUTBOX
 MAX_ATTEMPTS = 3
 """Claims after which a run that never finished is DEAD: it probably kills its worker."""
 
-_FINAL = (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.DEAD)
+FINAL = (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.DEAD)
+"""Statuses after which nothing happens any more."""
 
 
 class LeaseLost(AlgorailError):
@@ -90,7 +91,7 @@ class QueuedRun:
     @property
     def is_final(self) -> bool:
         """Whether nothing more will happen to it."""
-        return self.status in _FINAL
+        return self.status in FINAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,7 @@ def release(tx: Connection, run_id: str, *, epoch: int, delay_ns: int = 0) -> No
 
 def cancel(tx: Connection, run_id: str) -> QueuedRun:
     """Cancel a run that is not over; a worker that holds it learns it at its next write."""
-    open_run = (ASYNC_RUNS.c.run_id == run_id) & ASYNC_RUNS.c.status.not_in(_FINAL)
+    open_run = (ASYNC_RUNS.c.run_id == run_id) & ASYNC_RUNS.c.status.not_in(FINAL)
     values = {"status": RunStatus.CANCELLED, "lease_until_ns": None, "finished_ns": now_ns()}
     tx.execute(update(ASYNC_RUNS).where(open_run).values(epoch=ASYNC_RUNS.c.epoch + 1, **values))
     tx.execute(delete(OUTBOX).where(OUTBOX.c.run_id == run_id))
@@ -251,13 +252,13 @@ def rung(tx: Connection, run_ids: Sequence[str]) -> None:
 def depth(tx: Connection) -> dict[RunStatus, int]:
     """How many runs stand where, for backpressure and metrics; final ones are left out."""
     status = ASYNC_RUNS.c.status
-    query = select(status, func.count()).where(status.not_in(_FINAL)).group_by(status)
+    query = select(status, func.count()).where(status.not_in(FINAL)).group_by(status)
     return {RunStatus(name): count for name, count in tx.execute(query)}
 
 
 def purge(tx: Connection, *, older_than_ns: int) -> int:
     """Delete runs that ended longer ago than that, with their checkpoints; returns how many."""
-    old = ASYNC_RUNS.c.status.in_(_FINAL) & (ASYNC_RUNS.c.finished_ns <= now_ns() - older_than_ns)
+    old = ASYNC_RUNS.c.status.in_(FINAL) & (ASYNC_RUNS.c.finished_ns <= now_ns() - older_than_ns)
     return tx.execute(delete(ASYNC_RUNS).where(old)).rowcount
 
 
@@ -289,6 +290,8 @@ def _run(row: RowMapping) -> QueuedRun:
 
 
 __all__ = [
+    "FINAL",
+    "MAX_ATTEMPTS",
     "LeaseLost",
     "NewRun",
     "QueuedRun",

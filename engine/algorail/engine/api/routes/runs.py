@@ -54,8 +54,8 @@ def list_runs(
 
 @routes.get("/v1/runs/{run_id}")
 def get_run(engine: EngineDep, run_id: str) -> Response:
-    """A run with every block's input, output, times and attempts."""
-    return json(engine.runs.read(run_id))
+    """A run with every block's input, output, times and attempts; asynchronous ones from the start."""
+    return json(engine.asynchronous.read(run_id))
 
 
 @routes.post("/v1/runs/{run_id}/replay")
