@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from algorail.engine.kit.errors import NotFound
 from algorail.engine.plan.document import Cel, DictOf, Input, ListOf, Node, Op, Plan, Ref, Value
-from algorail.engine.plan.types import AnyType, DictType, Field, ListType, ObjectType, ScalarType, UnionType
+from algorail.engine.plan.types import (
+    AnyType,
+    DictType,
+    Field,
+    ListType,
+    ObjectType,
+    ScalarType,
+    UnionType,
+    VectorType,
+)
 from algorail.engine.record.codec import RecordDamaged, RecordOptions, RecordShape, decode, encode
 from algorail.engine.record.marks import Mark, is_complete, plain
 from algorail.engine.run.outcome import Attempt, BlockRecord, ErrorInfo, NodeStatus, RunRecord, RunStatus
@@ -152,7 +161,7 @@ class TestRoundTrip:
     )
     def test_plain_values_are_identities(self, value):
         shape = shape_of(make_plan(node("a")))
-        options = RecordOptions(large=64)
+        options = RecordOptions(large=64, whole=256)
         encoded = encode(
             make_run(block("a", value), inputs={"question": value}, output=value), shape, options
         )
@@ -161,15 +170,36 @@ class TestRoundTrip:
 
 
 class TestValues:
-    def test_arrays_are_summarised(self):
-        vector = np.arange(384, dtype=np.float32)
+    def test_large_arrays_are_summarised_and_small_ones_kept(self):
+        large, small = np.arange(1_025, dtype=np.float32), np.arange(1_024, dtype=np.float32)
         shape = shape_of(make_plan(node("a")))
-        encoded = encode(make_run(block("a", {"v": vector})), shape)
-        mark = decode(encoded).blocks[0].output["v"]
-        assert (mark.kind, mark.details["dtype"], mark.details["shape"]) == ("array", "float32", [384])
+        encoded = encode(make_run(block("a", {"large": large, "small": small})), shape)
+        output = decode(encoded).blocks[0].output
+        mark = output["large"]
+        assert (mark.kind, mark.details["dtype"], mark.details["shape"]) == ("array", "float32", [1_025])
         assert mark.details["head"] == [0, 1, 2, 3, 4, 5, 6, 7]
-        assert len(encoded.body) < 400
-        assert not is_complete(decode(encoded).blocks[0].output)
+        assert not is_complete(output)
+        assert np.array_equal(output["small"], small)
+        assert output["small"].dtype == np.float32
+
+    def test_the_inputs_of_a_run_are_kept_in_full_and_those_of_its_children_are_not(self):
+        vector = np.random.default_rng(1).random(2_000)
+        inner = make_plan(node("i", inputs={"q": Ref("question")}))
+        shape = shape_of(make_plan(node("s", kind="sub_algorithm@1")), child={"hash": shape_of(inner)}.get)
+        child = make_run(block("i", 1), inputs={"question": vector}, output=1)
+        run = make_run(block("s", 1, children=[child]), inputs={"question": vector}, output=1)
+        encoded = encode(run, shape)
+        back = decode(encoded, shape, dict(encoded.values).__getitem__)
+        assert np.array_equal(back.inputs["question"], vector)
+        assert back.blocks[0].children[0].inputs["question"].kind == "array"
+        assert len(encoded.values) == 1, "a large input stands apart"
+
+    def test_a_masked_input_is_not_kept_however_small(self):
+        secret = VectorType(2, sensitivity="pii")
+        plan = make_plan(node("a"), inputs={"v": Input(type=secret)})
+        encoded = encode(make_run(block("a", 1), inputs={"v": np.array([0.25, 0.75])}), shape_of(plan))
+        assert decode(encoded).inputs["v"] == Mark("masked", sensitivity="pii")
+        assert "0.75" not in everything(encoded)
 
     def test_arrays_can_be_kept(self):
         vector = np.random.default_rng(1).random(2_000)
@@ -182,18 +212,26 @@ class TestValues:
     def test_large_values_stand_apart_once(self):
         text = "".join(chr(97 + i * i % 26) for i in range(9_000))
         shape = shape_of(make_plan(node("a"), node("b")))
-        encoded = encode(make_run(block("a", text), block("b", text), inputs={"question": text}), shape)
+        run = make_run(block("a", text), block("b", text), inputs={"question": text})
+        encoded = encode(run, shape, RecordOptions(whole=10_000))
         assert len(encoded.values) == 1
         assert decode(encoded).blocks[0].output.kind == "apart"
         back = decode(encoded, shape, dict(encoded.values).__getitem__)
         assert (back.blocks[0].output, back.blocks[1].output, back.inputs["question"]) == (text, text, text)
+
+    def test_a_run_of_moderate_size_is_kept_in_one_piece(self):
+        shape = shape_of(make_plan(node("a"), node("b")))
+        encoded = encode(make_run(block("a", "x" * 9_000), block("b", "y" * 9_000, start=1)), shape)
+        assert not encoded.values
+        assert encoded.unpacked > 18_000
+        assert [one.output[0] for one in decode(encoded).blocks] == ["x", "y"]
 
     def test_a_value_whose_day_was_dropped_stays_a_mark(self):
         def gone(digest):
             raise NotFound(digest)
 
         shape = shape_of(make_plan(node("a")))
-        back = decode(encode(make_run(block("a", "x" * 9_000)), shape), shape, gone)
+        back = decode(encode(make_run(block("a", "x" * 33_000)), shape), shape, gone)
         assert back.blocks[0].output.kind == "apart"
 
     @pytest.mark.parametrize(

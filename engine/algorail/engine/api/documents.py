@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -130,7 +129,7 @@ def bundle(found: StoredBundle) -> dict[str, Any]:
 
 def run_head(found: RunHead) -> dict[str, Any]:
     """A run in a list."""
-    return {**asdict(found), "started": moment(found.started_ns)}
+    return {**found._asdict(), "started": moment(found.started_ns)}
 
 
 __all__ = [

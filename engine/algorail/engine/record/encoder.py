@@ -1,4 +1,8 @@
-"""Encodes a finished run: masks, summaries, large values apart, one compressed body (see `body`)."""
+"""Encodes a finished run: masks, summaries, large values apart, one compressed body (see `body`).
+
+Nearly every run is small, so it is first encoded in one piece, in one call. Only a run that turns out large,
+or holds something that msgpack refuses, is encoded value by value.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ import msgspec
 import zstandard
 
 from algorail.engine.record.body import CHILD_HEAD, LEVEL, POSITIONS, VERSION
-from algorail.engine.record.marks import Mark
+from algorail.engine.record.marks import HEAD_ITEMS, Mark
 from algorail.engine.record.masks import Masker
 from algorail.engine.record.shape import PLAIN, RecordShape
 from algorail.engine.record.store import EncodedRun, RunHead
@@ -18,6 +22,7 @@ from algorail.engine.record.values import ArrayMode, ValueEncoder, digest_of
 from algorail.engine.run.outcome import BlockRecord, ErrorInfo, RunRecord
 
 NOT_RECORDED = Mark("absent", why="the plan records no value here")
+_PREFIX = bytes((VERSION,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,15 +30,21 @@ class RecordOptions:
     """The operator's choices.
 
     Attributes:
-        large: Encoded bytes above which a value stands apart; a trace with images stays quick to read.
-        arrays: `summary` or `full`; full arrays make replays from the middle possible, and cost disk.
+        whole: Encoded bytes up to which a run is kept in one piece; that much is read in no time.
+        large: In a run that is larger, encoded bytes above which a value stands apart. Inputs of a run that
+            are larger always do.
+        arrays: What blocks return in arrays above `array_bytes`: `summary` or `full`. A run's own inputs are
+            always kept in full, so that it can be run again.
+        array_bytes: Arrays up to this size are kept in full.
         head: Items shown of a summarised array.
         salt: Key of the digests in masks; empty keeps no digest.
     """
 
+    whole: int = 32_768
     large: int = 4_096
     arrays: ArrayMode = "summary"
-    head: int = 8
+    array_bytes: int = 4_096
+    head: int = HEAD_ITEMS
     salt: bytes = b""
 
 
@@ -47,55 +58,66 @@ class RecordEncoder:
     def __init__(self, options: RecordOptions | None = None) -> None:
         options = options or RecordOptions()
         self._options = options
-        self._values = ValueEncoder(options.arrays, options.head)
+        self._values = ValueEncoder(options.arrays, options.array_bytes, options.head)
+        self._inputs = ValueEncoder("full")
         self._compress = zstandard.ZstdCompressor(level=LEVEL, write_checksum=False).compress
 
     def encode(self, record: RunRecord, shape: RecordShape) -> EncodedRun:
         """A run ready to be written, with nothing sensitive in row, body or messages."""
         pass_ = _Pass(self._options, self._values, self._compress)
-        document = pass_.run(record, shape)
-        body = bytes((VERSION,)) + self._compress(msgspec.msgpack.encode(document))
-        return EncodedRun(pass_.head(record, shape), body, tuple(pass_.apart.items()))
+        inputs = pass_.own_inputs(record, shape, self._inputs)
+        document = pass_.run(record, shape, inputs)
+        packed = self._values.encode_plain(document)
+        if packed is None or len(packed) > self._options.whole:
+            pass_.value = pass_.weighed
+            packed = msgspec.msgpack.encode(pass_.run(record, shape, inputs))
+        head = pass_.head(record, shape)
+        return EncodedRun(head, _PREFIX + self._compress(packed), tuple(pass_.apart.items()), len(packed))
 
 
 class _Pass:
-    """The encoding of one run and its children."""
+    """The encoding of one run and its children.
 
-    __slots__ = ("_compress", "_encode", "_large", "_masker", "_salted", "apart")
+    Attributes:
+        value: What stands in the document for a value: first itself, then its weighed bytes.
+        apart: Compressed large values by digest.
+    """
+
+    __slots__ = ("_compress", "_large", "_masker", "_values", "apart", "value")
 
     def __init__(
         self, options: RecordOptions, values: ValueEncoder, compress: Callable[[bytes], bytes]
     ) -> None:
         self._large = options.large
-        self._encode = values.encode
+        self._values = values
         self._compress = compress
-        self._salted = bool(options.salt)
         self._masker = Masker(options.salt)
+        self.value: Callable[[Any], Any] = _itself
         self.apart: dict[str, bytes] = {}
 
-    def run(self, record: RunRecord, shape: RecordShape | None, *, child: bool = False) -> list[Any]:
+    def own_inputs(
+        self, record: RunRecord, shape: RecordShape, encoder: ValueEncoder
+    ) -> msgspec.Raw | dict[str, msgspec.Raw]:
+        """What the run was called with, in full but for what is sensitive."""
+        given = self._masked_inputs(record, shape)
+        raw = encoder.encode(given)
+        if len(raw) <= self._large:
+            return msgspec.Raw(raw)
+        return {name: self._weigh(encoder.encode(value)) for name, value in given.items()}
+
+    def run(self, record: RunRecord, shape: RecordShape | None, inputs: Any) -> list[Any]:
         """The document of a run; without a shape only names, times and statuses are kept."""
-        inputs = self._inputs(record, shape)
         blocks = self._blocks(record.blocks, shape)
         position = _position(record) if shape is not None and shape.output is None else -1
         output = None if position >= 0 else self._output(record.output, shape)
-        document = [
-            inputs,
-            output,
-            position,
-            self._error(record.error),
-            self._labels(record.labels, shape),
-            blocks,
-        ]
-        if child:
-            document.append([getattr(record, name) for name in CHILD_HEAD])
-        return document
+        error, labels = self._error(record.error), self._labels(record.labels, shape)
+        return [inputs, output, position, error, labels, blocks]
 
     def head(self, record: RunRecord, shape: RecordShape) -> RunHead:
         """The searchable row; the unit of a sensitive input stands in it as a digest."""
         unit = record.unit
         if unit and (shape.plan.unit in shape.inputs or self._masker.strike(unit) != unit):
-            unit = f"masked:{self._masker.digest(unit)}" if self._salted else "masked"
+            unit = self._masker.unit(unit)
         return RunHead(
             run_id=record.run_id,
             algorithm=record.algorithm,
@@ -113,30 +135,43 @@ class _Pass:
             source_run=record.source_run,
         )
 
-    def _inputs(self, record: RunRecord, shape: RecordShape | None) -> msgspec.Raw | dict[str, msgspec.Raw]:
-        if shape is None:
-            return {name: self._value(NOT_RECORDED) for name in record.inputs}
-        given = record.inputs
-        if shape.inputs:
-            masks, masker = shape.inputs, self._masker
-            given = {k: masks[k](v, masker) if k in masks else v for k, v in given.items()}
-        raw = self._encode(given)
+    def weighed(self, value: Any) -> msgspec.Raw:
+        """The bytes of a value, or of a mark if they are many."""
+        return self._weigh(self._values.encode(value))
+
+    def _weigh(self, raw: bytes) -> msgspec.Raw:
         if len(raw) <= self._large:
             return msgspec.Raw(raw)
-        return {name: self._value(value) for name, value in given.items()}
+        digest = digest_of(raw)
+        if digest not in self.apart:
+            self.apart[digest] = self._compress(raw)
+        return msgspec.Raw(self._values.encode(Mark("apart", digest=digest, size=len(raw))))
+
+    def _masked_inputs(self, record: RunRecord, shape: RecordShape) -> dict[str, Any]:
+        if not shape.inputs:
+            return record.inputs
+        masks, masker = shape.inputs, self._masker
+        return {k: masks[k](v, masker) if k in masks else v for k, v in record.inputs.items()}
+
+    def _child(self, record: RunRecord, shape: RecordShape | None) -> list[Any]:
+        """The run of a sub-algorithm; its inputs are what blocks returned, and kept like that."""
+        given = dict.fromkeys(record.inputs, NOT_RECORDED)
+        if shape is not None:
+            given = self._masked_inputs(record, shape)
+        document = self.run(record, shape, {name: self.value(value) for name, value in given.items()})
+        document.append([getattr(record, name) for name in CHILD_HEAD])
+        return document
 
     def _blocks(self, blocks: list[BlockRecord], shape: RecordShape | None) -> list[tuple[Any, ...]]:
         """The rows of blocks; plain ones that simply worked, nearly all of them, are written right here."""
         nodes = {} if shape is None else shape.nodes
-        encode, large, raw_of = self._encode, self._large, msgspec.Raw
+        value = self.value
         rows = []
         for block in blocks:
             plain = nodes.get(block.node) is PLAIN
             if plain and block.error is None and not block.children and len(block.attempts) <= 1:
-                raw = encode(block.output)
-                value = raw_of(raw) if len(raw) <= large else self._apart(raw)
-                status = POSITIONS[block.status]
-                rows.append((block.node, block.kind, status, block.start_ns, block.duration_ns, value))
+                status, output = POSITIONS[block.status], value(block.output)
+                rows.append((block.node, block.kind, status, block.start_ns, block.duration_ns, output))
             else:
                 rows.append(self._block(block, shape))
         return rows
@@ -146,41 +181,30 @@ class _Pass:
         output = block.output
         if known is None or known.mode == "off":
             output = None if output is None else NOT_RECORDED
-            raw = self._value(output)
         else:
             if known.mask is not None:
                 output = known.mask(output, self._masker)
-            raw = self._value(output) if known.mode == "full" else self._digest(output)
-        row = (block.node, block.kind, POSITIONS[block.status], block.start_ns, block.duration_ns, raw)
+            if known.mode == "digest":
+                output = self._digest(output)
+        kept = self.value(output)
+        row = (block.node, block.kind, POSITIONS[block.status], block.start_ns, block.duration_ns, kept)
         if block.error is None and len(block.attempts) <= 1 and not block.children:
             return row
         attempts = [(one.start_ns, one.duration_ns, self._error(one.error)) for one in block.attempts]
-        kept = shape if known is not None and known.mode == "full" else None
-        children = [
-            self.run(run, kept.child(run.plan_hash) if kept else None, child=True) for run in block.children
-        ]
+        inner = shape if known is not None and known.mode == "full" else None
+        children = [self._child(run, inner.child(run.plan_hash) if inner else None) for run in block.children]
         return (*row, self._error(block.error), attempts, children)
 
-    def _output(self, output: Any, shape: RecordShape | None) -> msgspec.Raw:
+    def _output(self, output: Any, shape: RecordShape | None) -> Any:
         if shape is None:
-            return self._value(None if output is None else NOT_RECORDED)
-        return self._value(output if shape.output is None else shape.output(output, self._masker))
+            return self.value(None if output is None else NOT_RECORDED)
+        return self.value(output if shape.output is None else shape.output(output, self._masker))
 
-    def _value(self, value: Any) -> msgspec.Raw:
-        raw = self._encode(value)
-        return msgspec.Raw(raw) if len(raw) <= self._large else self._apart(raw)
-
-    def _apart(self, raw: bytes) -> msgspec.Raw:
-        digest = digest_of(raw)
-        if digest not in self.apart:
-            self.apart[digest] = self._compress(raw)
-        return msgspec.Raw(self._encode(Mark("apart", digest=digest, size=len(raw))))
-
-    def _digest(self, value: Any) -> msgspec.Raw:
+    def _digest(self, value: Any) -> Any:
         if value is None or isinstance(value, Mark):
-            return msgspec.Raw(self._encode(value))
-        raw = self._encode(value)
-        return msgspec.Raw(self._encode(Mark("digest", digest=digest_of(raw), size=len(raw))))
+            return value
+        raw = self._values.encode(value)
+        return Mark("digest", digest=digest_of(raw), size=len(raw))
 
     def _error(self, error: ErrorInfo | None) -> tuple[str, str, str] | None:
         if error is None:
@@ -191,6 +215,10 @@ class _Pass:
         if not labels or shape is None:
             return {}
         return {_text(key): _text(self._masker.strike(value)) for key, value in labels.items()}
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def _position(record: RunRecord) -> int:

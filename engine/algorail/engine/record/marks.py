@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import numpy as np
+
 MarkKind = Literal["masked", "array", "digest", "apart", "absent"]
+
+HEAD_ITEMS = 8
+"""Items of an array that are shown where the array is not."""
 
 
 class Mark:
@@ -50,17 +55,32 @@ def is_complete(value: Any) -> bool:
     return True
 
 
-def plain(value: Any) -> Any:
-    """A recorded value for JSON: marks as objects, arrays as lists."""
+def plain(value: Any, *, full: bool = True) -> Any:
+    """A recorded value for JSON: marks as objects, arrays as lists.
+
+    Args:
+        full: False shows an array of more than a few items by its type, shape and first items.
+    """
+    if isinstance(value, dict):
+        return {key: plain(item, full=full) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item, full=full) for item in value]
     if isinstance(value, Mark):
         return value.as_json()
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if hasattr(value, "tolist"):
-        return value.tolist()
+    if isinstance(value, np.ndarray):
+        if full or value.size <= HEAD_ITEMS:
+            return value.tolist()
+        return {"$record": "array", **array_details(value), "complete": True}
     return value
 
 
-__all__ = ["Mark", "MarkKind", "is_complete", "plain"]
+def array_details(array: np.ndarray[Any, Any], head: int = HEAD_ITEMS) -> dict[str, Any]:
+    """What people want to see of an array: its dtype, its shape, its first items."""
+    return {
+        "dtype": array.dtype.name,
+        "shape": list(array.shape),
+        "head": array.reshape(-1)[:head].tolist(),
+    }
+
+
+__all__ = ["HEAD_ITEMS", "Mark", "MarkKind", "array_details", "is_complete", "plain"]

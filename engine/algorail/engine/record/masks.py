@@ -53,6 +53,10 @@ class Masker:
         raw = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else _stable(value)
         return hashlib.blake2b(raw, key=self._salt, digest_size=8).hexdigest()
 
+    def unit(self, unit: str) -> str:
+        """What stands in a run's row for a sensitive unit; with a salt, runs can still be found by it."""
+        return f"masked:{self.digest(unit)}" if self._salt else "masked"
+
     def strike(self, text: str) -> str:
         """A text without the sensitive values seen so far."""
         for secret in sorted(self._seen, key=len, reverse=True):
@@ -145,10 +149,6 @@ def _stable(value: Any) -> bytes:
         )
     except (OverflowError, UnicodeEncodeError, TypeError, RecursionError):
         return repr(value).encode("utf-8", "surrogatepass")
-
-
-def _listed(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else repr(value)
 
 
 __all__ = ["REDACTED", "Mask", "Masker", "mask_of"]

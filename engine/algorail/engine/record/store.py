@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunHead:
-    """The searchable row of a run."""
+class RunHead(NamedTuple):
+    """The searchable row of a run; a tuple, because every run makes one and stores write it as it is."""
 
     run_id: str
     algorithm: str
@@ -29,12 +28,19 @@ class RunHead:
 
 @dataclass(frozen=True, slots=True)
 class EncodedRun:
-    """A run ready to be written: its row, its compressed block records, the large values it refers to."""
+    """A run ready to be written, or read.
+
+    Attributes:
+        head: Its row.
+        body: Its compressed block records.
+        values: (content hash, compressed bytes) of values kept apart.
+        unpacked: Bytes of the body before it was compressed, where they are known.
+    """
 
     head: RunHead
     body: bytes
     values: tuple[tuple[str, bytes], ...] = ()
-    """(content hash, compressed bytes) of values kept apart."""
+    unpacked: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +53,8 @@ class RunFilter:
     alias: str = ""
     variant: str = ""
     unit: str = ""
+    masked_unit: str = ""
+    """What stands in the row if the unit is sensitive; such runs are found as well as those of `unit`."""
     since_ns: int | None = None
     until_ns: int | None = None
     cursor: str = ""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from algorail.engine.record.marks import Mark
+from algorail.engine.record.marks import HEAD_ITEMS, Mark, array_details
 
 ArrayMode = Literal["summary", "full"]
 
@@ -24,12 +24,14 @@ class ValueEncoder:
     """Encodes values.
 
     Args:
-        arrays: `summary` keeps dtype, shape, digest and the first items; `full` everything.
+        arrays: `summary` keeps dtype, shape, digest and the first items of a large array; `full` everything.
+        array_bytes: Arrays up to this size are never summarised.
         head: Items of an array that a summary shows.
     """
 
-    def __init__(self, arrays: ArrayMode = "summary", head: int = 8) -> None:
-        self._arrays = arrays
+    def __init__(self, arrays: ArrayMode = "summary", array_bytes: int = 0, head: int = HEAD_ITEMS) -> None:
+        self._full = arrays == "full"
+        self._array_bytes = array_bytes
         self._head = head
         self._encode = msgspec.msgpack.Encoder(enc_hook=self._extension).encode
 
@@ -39,6 +41,13 @@ class ValueEncoder:
             return self._encode(value)
         except _REFUSALS:
             return self._encode(self._writable(value, 0))
+
+    def encode_plain(self, value: Any) -> bytes | None:
+        """The bytes of a value, None if anything in it cannot be written as it is."""
+        try:
+            return self._encode(value)
+        except _REFUSALS:
+            return None
 
     def _extension(self, value: Any) -> Any:
         if isinstance(value, Mark):
@@ -53,17 +62,12 @@ class ValueEncoder:
 
     def _array(self, value: np.ndarray[Any, Any]) -> msgspec.msgpack.Ext:
         data = np.ascontiguousarray(value)
-        dtype, shape = data.dtype.str, list(data.shape)
-        if self._arrays == "full":
-            return msgspec.msgpack.Ext(ARRAY, self._encode((dtype, shape, data.tobytes())))
-        mark = Mark(
-            "array",
-            dtype=data.dtype.name,
-            shape=shape,
-            digest=digest_of(data.tobytes()),
-            head=data.reshape(-1)[: self._head].tolist(),
-        )
-        return msgspec.msgpack.Ext(MARK, self._encode((mark.kind, mark.details)))
+        if self._full or data.nbytes <= self._array_bytes:
+            content = (data.dtype.str, list(data.shape), data.tobytes())
+            return msgspec.msgpack.Ext(ARRAY, self._encode(content))
+        details = array_details(data, self._head)
+        details["digest"] = digest_of(data.tobytes())
+        return msgspec.msgpack.Ext(MARK, self._encode(("array", details)))
 
     def _writable(self, value: Any, depth: int) -> Any:
         """A copy with whatever msgpack refuses replaced; only values that failed come here."""

@@ -3,42 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
-from operator import attrgetter
 from typing import Any
 
 from algorail.engine.kit.errors import NotFound
 from algorail.engine.record.store import RunFilter, RunHead
 from algorail.engine.store.partitions import day_of, day_of_id
 
-COLUMNS = tuple(field.name for field in fields(RunHead))
+COLUMNS = RunHead._fields
 NUMBERS = frozenset({"version", "started_ns", "duration_ns"})
-_EQUAL = ("algorithm", "status", "alias", "variant", "unit")
+_EQUAL = ("algorithm", "status", "alias", "variant")
 _DAY_NS = 24 * 3600 * 1_000_000_000
-
-row_of: attrgetter[tuple[Any, ...]] = attrgetter(*COLUMNS)
-"""The values of a head, in the order of `COLUMNS`."""
 
 
 def head_of(row: Sequence[Any]) -> RunHead:
     """The head that a row holds."""
-    return RunHead(**dict(zip(COLUMNS, row, strict=True)))
+    return RunHead(*row)
 
 
 def conditions(where: RunFilter, mark: str) -> tuple[str, list[Any]]:
     """The WHERE clause of a filter (names are constants, values are parameters) and its parameters."""
-    wanted: list[tuple[str, Any]] = [
-        (f"{name} = {mark}", getattr(where, name)) for name in _EQUAL if getattr(where, name)
-    ]
+    equal = {name: getattr(where, name) for name in _EQUAL}
+    wanted: dict[str, list[Any]] = {f"{name} = {mark}": [value] for name, value in equal.items() if value}
+    if where.unit:
+        wanted[f"unit IN ({mark}, {mark})"] = [where.unit, where.masked_unit or where.unit]
     if where.version is not None:
-        wanted.append((f"version = {mark}", where.version))
+        wanted[f"version = {mark}"] = [where.version]
     if where.since_ns is not None:
-        wanted.append((f"started_ns >= {mark}", where.since_ns))
+        wanted[f"started_ns >= {mark}"] = [where.since_ns]
     if where.until_ns is not None:
-        wanted.append((f"started_ns < {mark}", where.until_ns))
+        wanted[f"started_ns < {mark}"] = [where.until_ns]
     if where.cursor:
-        wanted.append((f"run_id < {mark}", where.cursor))
-    return " AND ".join([clause for clause, _ in wanted] or ["1 = 1"]), [value for _, value in wanted]
+        wanted[f"run_id < {mark}"] = [where.cursor]
+    return " AND ".join(wanted) or "1 = 1", [value for values in wanted.values() for value in values]
 
 
 def days_of_filter(days: Sequence[str], where: RunFilter) -> Sequence[str]:
@@ -63,4 +59,4 @@ def no_run(run_id: str) -> NotFound:
     )
 
 
-__all__ = ["COLUMNS", "NUMBERS", "conditions", "days_of_filter", "head_of", "no_run", "row_of"]
+__all__ = ["COLUMNS", "NUMBERS", "conditions", "days_of_filter", "head_of", "no_run"]

@@ -22,7 +22,7 @@ from psycopg import Connection, errors, sql
 from algorail.engine.kit.errors import NotFound
 from algorail.engine.record.store import EncodedRun, RunFilter, RunHead
 from algorail.engine.store.failures import storage_error
-from algorail.engine.store.heads import COLUMNS, NUMBERS, conditions, head_of, no_run, row_of
+from algorail.engine.store.heads import COLUMNS, NUMBERS, conditions, head_of, no_run
 from algorail.engine.store.partitions import day_of_id, is_day, partition_of
 
 RUNS = "engine_record_run"
@@ -149,7 +149,7 @@ class PostgresRecordStore:
             with connection.cursor() as cursor, cursor.copy(_COPY.format(table=table).encode()) as copy:
                 copy.set_types(_TYPES)
                 for day, run in rows:
-                    copy.write_row((day, *row_of(run.head), run.body))
+                    copy.write_row((day, *run.head, run.body))
             if merge:
                 connection.execute(_MERGE.encode())
             values = {(day, digest): data for day, run in rows for digest, data in run.values}

@@ -11,7 +11,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from algorail.engine.kit.errors import NotFound
 from algorail.engine.record.store import EncodedRun, RunFilter, RunHead
 from algorail.engine.store.day_files import DayFiles
 from algorail.engine.store.failures import storage_error
-from algorail.engine.store.heads import COLUMNS, NUMBERS, conditions, days_of_filter, head_of, no_run, row_of
+from algorail.engine.store.heads import COLUMNS, NUMBERS, conditions, days_of_filter, head_of, no_run
 from algorail.engine.store.partitions import day_of_id, partition_of
 
 _HEAD = ", ".join(COLUMNS)
@@ -49,11 +48,13 @@ class SqliteRecordStore:
 
     def write(self, batch: Sequence[EncodedRun]) -> None:
         """Commit the batch, day by day; see `RecordStore.write`."""
-        for day, group in groupby(sorted(batch, key=_day), key=_day):
-            runs = list(group)
+        days: dict[str, list[EncodedRun]] = {}
+        for run in batch:
+            days.setdefault(partition_of(run.head), []).append(run)
+        for day, runs in sorted(days.items()):
             values = [value for run in runs for value in run.values]
             with _translated(), self._files.writing(day) as connection:
-                connection.executemany(_WRITE, [(*row_of(run.head), run.body) for run in runs])
+                connection.executemany(_WRITE, [(*run.head, run.body) for run in runs])
                 if values:
                     connection.executemany(_WRITE_VALUE, values)
 
@@ -123,10 +124,6 @@ class SqliteRecordStore:
             if row is not None:
                 return tuple(row)
         return None
-
-
-def _day(run: EncodedRun) -> str:
-    return partition_of(run.head)
 
 
 @contextmanager
