@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from algorail.engine.kit.errors import InvalidInput
 from algorail.engine.plan.check import check
-from algorail.engine.plan.checkers import Rejected, checker
+from algorail.engine.plan.checkers import checker
 from algorail.engine.plan.codec import (
     canonical,
     content_hash,
@@ -27,6 +27,7 @@ from algorail.engine.plan.codec import (
 from algorail.engine.plan.compat import compatible
 from algorail.engine.plan.contract import contract_change
 from algorail.engine.plan.diff import diff
+from algorail.engine.plan.leaves import Rejected
 from algorail.engine.plan.mistakes import mistakes
 from algorail.engine.plan.order import topological
 from algorail.engine.plan.picture import mermaid, svg
@@ -142,12 +143,13 @@ def test_what_fits_is_taken_by_the_wider_type(pair):
 @MANY
 @given(types(), json_values())
 def test_the_fast_and_the_slow_path_agree(source, value):
-    try:
-        checker(source, coerce=True)(value)
-    except Rejected:
-        assert mistakes(source, value, coerce=True)
-    else:
-        assert mistakes(source, value, coerce=True) == []
+    for decoded in (False, True):
+        try:
+            checker(source, coerce=True, decoded=decoded)(value)
+        except Rejected:
+            assert mistakes(source, value, coerce=True)
+        else:
+            assert mistakes(source, value, coerce=True) == []
 
 
 @MANY

@@ -20,6 +20,7 @@ from algorail.engine.plan.types import (
     DictType,
     Field,
     ListType,
+    LiteralType,
     ObjectType,
     UnionType,
     VectorType,
@@ -170,6 +171,85 @@ def test_the_number_of_problems_is_bounded():
     with pytest.raises(InvalidInput) as raised:
         compile_validator(ListType(INTEGER))(["x"] * 10_000)
     assert len(raised.value.problems) == 100
+
+
+def nested(depth, inner):
+    for _ in range(depth):
+        inner = [inner]
+    return inner
+
+
+def test_depth_of_anything():
+    validate = compile_validator(ANY)
+    assert validate(nested(64, 1)) == nested(64, 1)
+    for deep in (nested(64, []), nested(65, 1)):
+        with pytest.raises(InvalidInput) as raised:
+            validate(deep)
+        assert [problem.code for problem in raised.value.problems] == ["too-deep"]
+
+
+def test_types_may_nest_deeper_than_python_lets_code_nest():
+    source, value, wrong = VectorType(1), [1.0], ["x"]
+    for level in range(40):
+        if level % 2:
+            source, value, wrong = (
+                ObjectType({"a": Field(optional(source), False)}),
+                {"a": value},
+                {"a": wrong},
+            )
+        else:
+            source, value, wrong = ListType(source), [value], [wrong]
+    validate = compile_validator(source)
+    assert encode(validate(value)) == encode(value)
+    with pytest.raises(InvalidInput) as raised:
+        validate(wrong)
+    assert [problem.port.count("a") for problem in raised.value.problems] == [20]
+
+
+def test_names_of_fields_are_never_code():
+    names = ["'", '"', "\\", "a\nraise SystemExit", "{v}", "value", "c0", "check", "Rejected", ""]
+    source = ObjectType(
+        {name: Field(LiteralType((name,)), number % 2 == 0) for number, name in enumerate(names)}
+    )
+    validate = compile_validator(source)
+    assert validate({name: name for name in names}) == {name: name for name in names}
+    assert validate({name: name for name in names[::2]}) == {name: name for name in names[::2]}
+    with pytest.raises(InvalidInput) as raised:
+        validate(dict.fromkeys(names, "other"))
+    assert len(raised.value.problems) == len(names)
+
+
+def test_one_and_true_are_different_literals():
+    for allowed, other in ((1, True), (True, 1), (0, False)):
+        validate = compile_validator(LiteralType((allowed,)))
+        assert validate(allowed) is allowed
+        with pytest.raises(InvalidInput):
+            validate(other)
+
+
+def test_options_of_one_kind_are_tried_in_turn():
+    cat = ObjectType({"kind": Field(LiteralType(("cat",))), "lives": Field(INTEGER)})
+    dog = ObjectType({"kind": Field(LiteralType(("dog",))), "ears": Field(VectorType(2))})
+    validate = compile_validator(UnionType((cat, dog, BYTES)))
+    assert validate({"kind": "cat", "lives": 9})["lives"] == 9
+    assert validate({"kind": "dog", "ears": [1, 2]})["ears"].tolist() == [1.0, 2.0]
+    assert validate("YWI=") == b"ab"
+    for wrong in ({"kind": "dog", "lives": 9}, {}, None, "?"):
+        with pytest.raises(InvalidInput):
+            validate(wrong)
+
+
+def test_open_objects_keep_other_fields_and_look_into_them():
+    source = ObjectType({"a": Field(INTEGER), "b": Field(INTEGER, False)}, closed=False)
+    validate = compile_validator(source)
+    assert validate({"a": 1, "z": [None]}) == {"a": 1, "z": [None]}
+    assert problems(validate, {"a": 1, "z": {"y": math.nan}}).keys() == {"z.y"}
+    assert problems(validate, {"a": 1, "b": None}).keys() == {"b"}
+
+
+def test_keys_keep_the_order_they_came_in():
+    source = ObjectType({"a": Field(BYTES), "b": Field(INTEGER, False, 1), "c": Field(STRING)})
+    assert list(compile_validator(source)({"c": "x", "a": "YWI="})) == ["c", "a", "b"]
 
 
 def test_encode():

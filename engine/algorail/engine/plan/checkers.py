@@ -1,295 +1,362 @@
-"""Checks of values against types, as closures: the fast path of `plan.values`.
+"""Checks of values against types, as generated code: the fast path of `plan.values`.
 
 A checker returns the value in its plain form or raises `Rejected`, which says nothing: what was wrong is
 found out by `plan.mistakes`, and only then. Both must agree; a property test says so.
+
+The code holds the shape of the type only. Names, literals and defaults come in as constants, so that no
+text of a plan is ever compiled and types of one shape share their code.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache, lru_cache
+from itertools import count
+from types import CodeType
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from algorail.engine.plan.leaves import (
+    INT_MAX,
+    INT_MIN,
+    Checker,
+    Rejected,
+    array_checker,
+    check_any,
+    check_decoded,
+    decode_base64,
+    first_fit,
+    is_unicode,
+)
 from algorail.engine.plan.types import (
     ABSENT,
     ANY,
     AnyType,
     DictType,
+    Field,
     FieldType,
     ListType,
     LiteralType,
     ObjectType,
+    Scalar,
     ScalarType,
     Type,
     UnionType,
     VectorType,
 )
 
-Checker: TypeAlias = Callable[[Any], Any]
-
-INT_MIN, INT_MAX = -(2**63), 2**63 - 1
-MAX_ANY_DEPTH = 64
-_INFINITY = float("inf")
-
-
-class Rejected(Exception):
-    """The value does not have the type."""
-
-
-def checker(source: Type, *, coerce: bool) -> Checker:
-    """The checker of a type. See `plan.values.compile_validator`."""
-    return _build(source, coerce)[0]
-
-
-def _build(source: Type, coerce: bool) -> tuple[Checker, bool]:  # noqa: C901, PLR0911 - one line a kind
-    """The checker, and whether what it returns may be another object than what it got."""
-    match source:
-        case ScalarType(name="bytes"):
-            return (_base64 if coerce else _bytes), coerce
-        case ScalarType(name=name):
-            return _SCALARS[name], False
-        case LiteralType(values=values):
-            return _literal(values), False
-        case ListType(item=item):
-            return _list(item, coerce)
-        case DictType(value=value):
-            return _dict(value, coerce)
-        case ObjectType():
-            return _object(source, coerce)
-        case UnionType(options=options):
-            return _union(options, coerce)
-        case VectorType():
-            return (_array_of_list(source) if coerce else _array(source)), coerce
-        case FieldType(name="table"):
-            return _list(DictType(ANY), coerce)
-        case FieldType():
-            return _SCALARS["string"], False
-        case AnyType():
-            return _any, False
-
-
-def _null(value: Any) -> Any:
-    if value is not None:
-        raise Rejected
-    return value
-
-
-def _boolean(value: Any) -> Any:
-    if value is not True and value is not False:
-        raise Rejected
-    return value
-
-
-def _integer(value: Any) -> Any:
-    if type(value) is not int or not INT_MIN <= value <= INT_MAX:
-        raise Rejected
-    return value
-
-
-def _number(value: Any) -> Any:
-    if type(value) is float:
-        if -_INFINITY < value < _INFINITY:
-            return value
-    elif type(value) is int and INT_MIN <= value <= INT_MAX:
-        return value
-    raise Rejected
-
-
-def _string(value: Any) -> Any:
-    if type(value) is not str:
-        raise Rejected
-    if not value.isascii():
-        _unicode(value)
-    return value
-
-
-def _unicode(value: str) -> None:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise Rejected from None
-
-
-def _bytes(value: Any) -> Any:
-    if type(value) is not bytes:
-        raise Rejected
-    return value
-
-
-def _base64(value: Any) -> Any:
-    if type(value) is bytes:
-        return value
-    if type(value) is not str:
-        raise Rejected
-    try:
-        return base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        raise Rejected from None
-
-
-_SCALARS: Mapping[str, Checker] = {
-    "null": _null,
-    "boolean": _boolean,
-    "integer": _integer,
-    "number": _number,
-    "string": _string,
+_DEEPEST_INLINE = 10
+"""Python nests twenty loops in a function at most; types that nest deeper call another function."""
+_TABLE = ListType(DictType(ANY))
+_STRING = "type({v}) is str and ({v}.isascii() or is_unicode({v}))"
+_INTEGER = f"type({{v}}) is int and {INT_MIN} <= {{v}} <= {INT_MAX}"
+_LARGEST = sys.float_info.max
+_CONDITIONS: Mapping[Scalar, str] = {
+    "null": "{v} is None",
+    "boolean": "({v} is True or {v} is False)",
+    "integer": _INTEGER,
+    "number": f"(-{_LARGEST!r} <= {{v}} <= {_LARGEST!r} if type({{v}}) is float else {_INTEGER})",
+    "string": _STRING,
+    "bytes": "type({v}) is bytes",
 }
+_DECODED_CONDITIONS: Mapping[Scalar, str] = {
+    **_CONDITIONS,
+    "number": f"type({{v}}) is float or {_INTEGER}",
+    "string": "type({v}) is str",
+}
+"""The decoder lets no lone surrogate and no infinite number through: they are not looked for again."""
+_KINDS: dict[Scalar, frozenset[type]] = {
+    "null": frozenset((type(None),)),
+    "boolean": frozenset((bool,)),
+    "integer": frozenset((int,)),
+    "number": frozenset((float, int)),
+    "string": frozenset((str,)),
+    "bytes": frozenset((bytes,)),
+}
+_EVERY_KIND = frozenset((type(None), bool, int, float, str, bytes, list, dict, np.ndarray))
 
 
-def _any(value: Any, depth: int = 0) -> Any:
-    """Plain data of any shape."""
-    kind = type(value)
-    if kind is str:
-        _string(value)
-    elif kind is int or kind is float:
-        _number(value)
-    elif kind is dict or kind is list:
-        if depth >= MAX_ANY_DEPTH:
-            raise Rejected
-        if kind is dict:
-            for key in value:
-                _string(key)
-        for item in value.values() if kind is dict else value:
-            _any(item, depth + 1)
-    elif value is not None and kind not in {bool, bytes, np.ndarray}:
-        raise Rejected
-    return value
+def checker(source: Type, *, coerce: bool, decoded: bool = False) -> Checker:
+    """The checker of a type.
+
+    Args:
+        source: What the value must be.
+        coerce: See `plan.values.compile_validator`.
+        decoded: Whether the values come from `plan.values.decode`, which has refused some things already.
+    """
+    if isinstance(source, AnyType):
+        return check_decoded if decoded else check_any
+    if isinstance(source, ScalarType):
+        return _scalar_checker(source.name, coerce)
+    return _Function(coerce, decoded).of(source)
 
 
-def _literal(values: tuple[Any, ...]) -> Checker:
-    allowed = frozenset((type(value), value) for value in values)
-
-    def check(value: Any) -> Any:
-        kind = type(value)
-        if kind in {str, int, bool, type(None)} and (kind, value) in allowed:
-            return value
-        raise Rejected
-
-    return check
+@cache
+def _scalar_checker(name: Scalar, coerce: bool) -> Checker:
+    return _Function(coerce, decoded=False).of(ScalarType(name))
 
 
-def _list(item: Type, coerce: bool) -> tuple[Checker, bool]:
-    each, changes = _build(item, coerce)
-
-    def check(value: Any) -> Any:
-        if type(value) is not list:
-            raise Rejected
-        for member in value:
-            each(member)
-        return value
-
-    def rebuild(value: Any) -> Any:
-        if type(value) is not list:
-            raise Rejected
-        return [each(member) for member in value]
-
-    return (rebuild if changes else check), changes
+@lru_cache(maxsize=1_024)
+def _compiled(text: str) -> CodeType:
+    return compile(text, "<checker>", "exec")
 
 
-def _dict(value_type: Type, coerce: bool) -> tuple[Checker, bool]:
-    each, changes = _build(value_type, coerce)
+class _Function:
+    """Writes one checker. Every method that takes `v`, the name of a variable, returns that of the result."""
 
-    def check(value: Any) -> Any:
-        if type(value) is not dict:
-            raise Rejected
-        for key, member in value.items():
-            _string(key)
-            each(member)
-        return value
+    def __init__(self, coerce: bool, decoded: bool) -> None:
+        self._coerce = coerce
+        self._decoded = decoded
+        self._conditions = _DECODED_CONDITIONS if decoded else _CONDITIONS
+        self._lines: list[str] = []
+        self._indent = 0
+        self._numbers = count()
+        self._names: dict[str, Any] = {
+            "Rejected": Rejected,
+            "is_unicode": is_unicode,
+            "check_any": check_decoded if decoded else check_any,
+            "decode_base64": decode_base64,
+        }
 
-    def rebuild(value: Any) -> Any:
-        if type(value) is not dict:
-            raise Rejected
-        return {_string(key): each(member) for key, member in value.items()}
+    def of(self, source: Type) -> Checker:
+        with self._block("def check(value):"), self._block("try:"):
+            self._line(f"return {self._check(source, 'value')}")
+        self._lines += ["    except KeyError:", "        raise Rejected from None"]
+        exec(_compiled("\n".join(self._lines)), self._names)  # noqa: S102
+        check: Checker = self._names["check"]
+        return check
 
-    return (rebuild if changes else check), changes
+    def _line(self, text: str) -> None:
+        self._lines.append(f"{'    ' * self._indent}{text}")
 
+    @contextmanager
+    def _block(self, head: str) -> Iterator[None]:
+        self._line(head)
+        self._indent += 1
+        yield
+        self._indent -= 1
 
-def _object(source: ObjectType, coerce: bool) -> tuple[Checker, bool]:
-    built = {name: _build(member.type, coerce) for name, member in source.fields.items()}
-    checks = {name: check for name, (check, _) in built.items()}
-    changes = any(map(_has_default, source.fields.values())) or any(changed for _, changed in built.values())
-    if source.closed and not changes and all(member.required for member in source.fields.values()):
-        return _exact_object(checks), False
-    return _general_object(source, checks, coerce, changes)
+    def _require(self, condition: str) -> None:
+        with self._block(f"if not ({condition}):"):
+            self._line("raise Rejected")
 
+    def _constant(self, value: Any) -> str:
+        name = f"c{next(self._numbers)}"
+        self._names[name] = value
+        return name
 
-def _general_object(
-    source: ObjectType, checks: Mapping[str, Checker], coerce: bool, changes: bool
-) -> tuple[Checker, bool]:
-    defaults = {name: member.default for name, member in source.fields.items() if _has_default(member)}
-    required = frozenset(name for name, member in source.fields.items() if member.required)
-    extra = _refuse_extra if source.closed else _allow_extra
-    member_of = checks.get
-    extra = _refuse_extra if source.closed else _allow_extra
+    def _variable(self) -> str:
+        return f"v{next(self._numbers)}"
 
-    def check(value: Any) -> Any:
-        if type(value) is not dict or not required <= value.keys():
-            raise Rejected
-        for key, member in value.items():
-            found = member_of(key)
-            extra(key, member) if found is None else found(member)
-        return value
-
-    filled = {
-        name: _build_default(source.fields[name].type, default, coerce) for name, default in defaults.items()
-    }
-
-    def rebuild(value: Any) -> Any:
-        if type(value) is not dict or not required <= value.keys():
-            raise Rejected
-        result = {}
-        for key, member in value.items():
-            found = member_of(key)
-            result[key] = extra(key, member) if found is None else found(member)
-        if len(result) < len(checks):
-            for name, make in filled.items():
-                if name not in result:
-                    result[name] = make()
+    def _call(self, function: str, v: str) -> str:
+        self._line(f"{(result := self._variable())} = {function}({v})")
         return result
 
-    return (rebuild if changes else check), changes
+    def _check(self, source: Type, v: str) -> str:
+        """Lines that check a variable; returns the variable with the result."""
+        condition = self._condition(source, v)
+        if condition is not None:
+            self._require(condition)
+            return v
+        if self._indent > _DEEPEST_INLINE:
+            return self._call(self._constant(self._checker(source)), v)
+        return self._check_inline(source, v)
+
+    def _checker(self, source: Type) -> Checker:
+        return checker(source, coerce=self._coerce, decoded=self._decoded)
+
+    def _check_inline(self, source: Type, v: str) -> str:  # noqa: PLR0911 - one line a kind
+        match source:
+            case ListType(item=item):
+                return self._list(item, v)
+            case DictType(value=value):
+                return self._dict(value, v)
+            case ObjectType():
+                return self._object(source, v)
+            case UnionType(options=options):
+                return self._union(options, v)
+            case VectorType():
+                return self._call(self._constant(array_checker(source, coerce=self._coerce)), v)
+            case FieldType():
+                return self._check_inline(_TABLE, v)
+            case ScalarType():
+                return self._call("decode_base64", v)
+            case _:
+                self._line(f"check_any({v})")
+                return v
+
+    def _condition(self, source: Type, v: str) -> str | None:
+        """The whole check as an expression; None if it takes more than that."""
+        match source:
+            case ScalarType(name="bytes") if self._coerce:
+                return None
+            case ScalarType(name=name):
+                return self._conditions[name].format(v=v)
+            case LiteralType(values=values):
+                kinds = self._constant(frozenset(map(type, values)))
+                allowed = self._constant(frozenset((type(value), value) for value in values))
+                return f"type({v}) in {kinds} and (type({v}), {v}) in {allowed}"
+            case FieldType(name="image" | "secret"):
+                return self._conditions["string"].format(v=v)
+            case UnionType(options=options):
+                parts = [self._condition(option, v) for option in options]
+                return None if None in parts else " or ".join(f"({part})" for part in parts)
+            case _:
+                return None
+
+    def _list(self, item: Type, v: str) -> str:
+        self._require(f"type({v}) is list")
+        result = self._variable() if _changes(item, self._coerce) else v
+        if result != v:
+            self._line(f"{result} = []")
+        member = self._variable()
+        with self._block(f"for {member} in {v}:"):
+            checked = self._check(item, member)
+            if result != v:
+                self._line(f"{result}.append({checked})")
+        return result
+
+    def _dict(self, value: Type, v: str) -> str:
+        self._require(f"type({v}) is dict")
+        result = self._copy(v) if _changes(value, self._coerce) else v
+        key, member = self._variable(), self._variable()
+        with self._block(f"for {key}, {member} in {v}.items():"):
+            if not self._decoded:
+                self._require(_STRING.format(v=key))
+            checked = self._check(value, member)
+            if result != v:
+                self._line(f"{result}[{key}] = {checked}")
+        return result
+
+    def _copy(self, v: str) -> str:
+        """The results go into a copy: a checker never changes its argument, and keys keep their order."""
+        self._line(f"{(result := self._variable())} = {v}.copy()")
+        return result
+
+    def _object(self, source: ObjectType, v: str) -> str:
+        optional = {name: member for name, member in source.fields.items() if not member.required}
+        self._require(f"type({v}) is dict")
+        if source.closed and not optional:
+            self._require(f"len({v}) == {len(source.fields)}")
+        result = self._copy(v) if _changes(source, self._coerce) else v
+        for name, member in source.fields.items():
+            if member.required:
+                self._member(self._constant(name), member, v, result)
+        if not optional and source.closed:
+            return result
+        self._line(f"{(known := self._variable())} = {len(source.fields) - len(optional)}")
+        for name, member in optional.items():
+            self._optional_member(self._constant(name), member, v, result, known)
+        with self._block(f"if len({v}) != {known}:"):
+            extra = _refuse if source.closed else _extra_checker(frozenset(source.fields), self._checker(ANY))
+            self._line(f"{self._constant(extra)}({v})")
+        return result
+
+    def _member(self, key: str, member: Field, v: str, result: str) -> None:
+        self._line(f"{(item := self._variable())} = {v}[{key}]")
+        checked = self._check(member.type, item)
+        if checked != item:
+            self._line(f"{result}[{key}] = {checked}")
+
+    def _optional_member(self, key: str, member: Field, v: str, result: str, known: str) -> None:
+        with self._block(f"if {key} in {v}:"):
+            self._line(f"{known} += 1")
+            self._member(key, member, v, result)
+        if member.default is ABSENT:
+            return
+        with self._block("else:"):
+            make = _default_maker(member, self._coerce)
+            value = self._constant(member.default if make is None else make)
+            self._line(f"{result}[{key}] = {value}{'' if make is None else '()'}")
+
+    def _union(self, options: tuple[Type, ...], v: str) -> str:
+        """Told apart by the kind of the value; where several options are left, one after the other."""
+        groups: dict[tuple[int, ...], list[type]] = {}
+        kinds = [_kinds(option, self._coerce) for option in options]
+        for kind in sorted(frozenset().union(*kinds), key=lambda each: each.__name__):
+            takers = tuple(place for place, taken in enumerate(kinds) if kind in taken)
+            groups.setdefault(takers, []).append(kind)
+        self._line(f"{(result := self._variable())} = {v}")
+        word = "if"
+        for takers, members in groups.items():
+            test = " or ".join(f"type({v}) is {self._constant(member)}" for member in members)
+            with self._block(f"{word} {test}:"):
+                checked = self._one_of([options[place] for place in takers], v)
+                self._line(f"{result} = {checked}")
+            word = "elif"
+        with self._block("else:"):
+            self._line("raise Rejected")
+        return result
+
+    def _one_of(self, options: list[Type], v: str) -> str:
+        if len(options) == 1:
+            return self._check(options[0], v)
+        checks = tuple(map(self._checker, options))
+        return self._call(self._constant(first_fit(checks)), v)
 
 
-def _exact_object(checks: Mapping[str, Checker]) -> Checker:
-    """The commonest object, at a lower price: closed, every field required, nothing to convert."""
-    pairs, count = tuple(checks.items()), len(checks)
+def _changes(source: Type, coerce: bool) -> bool:
+    """Whether a checker may return another object than it got."""
+    match source:
+        case ScalarType(name="bytes") | VectorType():
+            return coerce
+        case ListType(item=inner) | DictType(value=inner):
+            return _changes(inner, coerce)
+        case ObjectType(fields=fields):
+            return any(
+                _changes(member.type, coerce) or not (member.required or member.default is ABSENT)
+                for member in fields.values()
+            )
+        case UnionType(options=options):
+            return any(_changes(option, coerce) for option in options)
+        case _:
+            return False
 
-    def check(value: Any) -> Any:
-        if type(value) is not dict or len(value) != count:
-            raise Rejected
-        try:
-            for key, each in pairs:
-                each(value[key])
-        except KeyError:
-            raise Rejected from None
-        return value
+
+def _kinds(source: Type, coerce: bool) -> frozenset[type]:  # noqa: PLR0911 - one line a kind
+    """Python types that a value of this type can have."""
+    match source:
+        case ScalarType(name=name):
+            return _KINDS[name] | (_KINDS["string"] if coerce and name == "bytes" else frozenset())
+        case LiteralType(values=values):
+            return frozenset(map(type, values))
+        case ListType() | FieldType(name="table"):
+            return frozenset((list,))
+        case DictType() | ObjectType():
+            return frozenset((dict,))
+        case UnionType(options=options):
+            return frozenset().union(*(_kinds(option, coerce) for option in options))
+        case VectorType():
+            return frozenset((np.ndarray, list) if coerce else (np.ndarray,))
+        case FieldType():
+            return _KINDS["string"]
+        case AnyType():
+            return _EVERY_KIND
+
+
+def _refuse(_value: Any) -> None:
+    raise Rejected
+
+
+def _extra_checker(known: frozenset[str], check_members: Checker) -> Callable[[dict[Any, Any]], None]:
+    def check(value: dict[Any, Any]) -> None:
+        check_members({key: item for key, item in value.items() if key not in known})
 
     return check
 
 
-def _has_default(member: Any) -> bool:
-    return not member.required and member.default is not ABSENT
+def _default_maker(member: Field, coerce: bool) -> Callable[[], Any] | None:
+    """Makes the default anew for every value, so that nobody shares a list; None for what cannot be changed.
 
-
-def _refuse_extra(_key: Any, _value: Any) -> Any:
-    raise Rejected
-
-
-def _allow_extra(key: Any, value: Any) -> Any:
-    _string(key)
-    return _any(value)
-
-
-def _build_default(source: Type, default: Any, coerce: bool) -> Callable[[], Any]:
-    """Makes the default anew for every value, so that nobody shares a list; null stands for "not given"."""
+    Null stands for "not given", whatever the type.
+    """
+    default = member.default
     if default is None or isinstance(default, str | bool | int | float):
-        return lambda: default
-    check = _build(source, coerce)[0]
+        return None
+    check = checker(member.type, coerce=coerce)
     return lambda: check(_copy(default))
 
 
@@ -299,72 +366,4 @@ def _copy(value: Any) -> Any:
     return [_copy(item) for item in value] if type(value) is list else value
 
 
-def _union(options: tuple[Type, ...], coerce: bool) -> tuple[Checker, bool]:
-    built = [_build(option, coerce) for option in options]
-    checks = tuple(check for check, _ in built)
-
-    def check(value: Any) -> Any:
-        for each in checks:
-            try:
-                return each(value)
-            except Rejected:
-                continue
-        raise Rejected
-
-    def nullable(value: Any) -> Any:
-        return None if value is None else rest(value)
-
-    if len(checks) == 2 and checks[1] is _null:
-        rest = checks[0]
-        return nullable, built[0][1]
-    return check, any(changed for _, changed in built)
-
-
-def _array(source: VectorType) -> Checker:
-    dtype, size = np.dtype(source.dtype), source.size
-
-    def check(value: Any) -> Any:
-        if type(value) is not np.ndarray or value.dtype != dtype or value.ndim != 1:
-            raise Rejected
-        if (size is not None and value.shape[0] != size) or not np.isfinite(value).all():
-            raise Rejected
-        return value
-
-    return check
-
-
-def _array_of_list(source: VectorType) -> Checker:
-    check_array = _array(source)
-
-    def check(value: Any) -> Any:
-        return check_array(value if type(value) is np.ndarray else array_of(value, source))
-
-    return check
-
-
-def array_of(value: Any, source: VectorType) -> npt.NDArray[Any]:
-    """The array of a list of numbers.
-
-    Decimal text means the nearest float of the vector's dtype, as everywhere in JSON; what is out of the
-    range of the dtype, booleans and fractions for whole numbers are refused.
-
-    Raises:
-        Rejected: If the list does not fit.
-    """
-    if type(value) is not list or (source.size is not None and len(value) != source.size):
-        raise Rejected
-    kinds = set(map(type, value))
-    whole = not source.dtype.startswith("float")
-    if not kinds <= ({int} if whole else {int, float}):
-        raise Rejected
-    try:
-        if not whole:
-            with np.errstate(over="ignore"):
-                return np.array(value, dtype=source.dtype)
-        exact = np.array(value, dtype=np.int64)
-    except OverflowError:
-        raise Rejected from None
-    limits = np.iinfo(source.dtype)
-    if exact.size and not (limits.min <= exact.min() and exact.max() <= limits.max):
-        raise Rejected
-    return exact.astype(source.dtype)
+__all__ = ["Rejected", "checker"]

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 
 from algorail.engine.kit.errors import Problem
-from algorail.engine.plan.checkers import INT_MAX, INT_MIN, MAX_ANY_DEPTH, Rejected, checker
+from algorail.engine.plan.checkers import checker
+from algorail.engine.plan.leaves import (
+    INT_MAX,
+    INT_MIN,
+    MAX_ANY_DEPTH,
+    Checker,
+    Rejected,
+    check_any,
+    is_unicode,
+)
 from algorail.engine.plan.shape import at_key, did_you_mean, kind_of, short
 from algorail.engine.plan.types import (
     ANY,
@@ -45,25 +54,30 @@ def _mistakes(  # noqa: C901 - one line for each kind
         case AnyType():
             yield from _any(value, place, depth)
         case ListType(item=item) if type(value) is list:
+            # What fits is told apart at once, so that one mistake among a million items is found fast.
+            check = checker(item, coerce=coerce)
             for index, member in enumerate(value):
-                yield from _mistakes(item, member, at_key(place, index), coerce, depth + 1)
+                if not _fits(check, member):
+                    yield from _mistakes(item, member, at_key(place, index), coerce, depth + 1)
         case FieldType(name="table") if type(value) is list:
             yield from _mistakes(ListType(DictType(ANY)), value, place, coerce, depth)
         case DictType(value=item) if type(value) is dict:
+            check = checker(item, coerce=coerce)
             for key, member in value.items():
                 yield from _key(key, place)
-                yield from _mistakes(item, member, at_key(place, str(key)), coerce, depth + 1)
+                if not _fits(check, member):
+                    yield from _mistakes(item, member, at_key(place, str(key)), coerce, depth + 1)
         case ObjectType() if type(value) is dict:
             yield from _object(source, value, place, coerce, depth)
         case UnionType():
             yield from _union(source, value, place, coerce, depth)
-        case _ if not _fits(source, value, coerce):
+        case _ if not _fits(checker(source, coerce=coerce), value):
             yield _wrong(source, value, place)
 
 
-def _fits(source: Type, value: Any, coerce: bool) -> bool:
+def _fits(check: Checker, value: Any) -> bool:
     try:
-        checker(source, coerce=coerce)(value)
+        check(value)
     except Rejected:
         return False
     return True
@@ -74,16 +88,8 @@ def _key(key: Any, place: str) -> Iterator[Problem]:
         yield Problem(
             code="wrong-type", message=f"the key {short(key)} must be a string", port=place, expected="string"
         )
-    elif not _is_unicode(key):
+    elif not is_unicode(key):
         yield _surrogate(place)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _surrogate(place: str) -> Problem:
@@ -131,7 +137,7 @@ def _union(source: UnionType, value: Any, place: str, coerce: bool, depth: int) 
 
 
 def _any(value: Any, place: str, depth: int) -> Iterator[Problem]:
-    if depth > MAX_ANY_DEPTH:
+    if depth >= MAX_ANY_DEPTH and type(value) in {dict, list}:
         yield Problem(code="too-deep", message=f"values may nest {MAX_ANY_DEPTH} deep", port=place)
     elif type(value) is dict:
         for key, item in value.items():
@@ -140,13 +146,13 @@ def _any(value: Any, place: str, depth: int) -> Iterator[Problem]:
     elif type(value) is list:
         for index, item in enumerate(value):
             yield from _any(item, at_key(place, index), depth + 1)
-    elif not _fits(ANY, value, coerce=True):
+    elif not _fits(check_any, value):
         yield _wrong(ANY, value, place)
 
 
 def _wrong(source: Type, value: Any, place: str) -> Problem:
     expected, got = describe(source), _got(source, value)
-    if type(value) is str and not _is_unicode(value):
+    if type(value) is str and not is_unicode(value):
         return _surrogate(place)
     if type(value) is float and not math.isfinite(value):
         code, cure = "not-finite", "send null or leave it out"

@@ -136,7 +136,7 @@ class Loader:
             plan=plan,
             compiled=self.compile(plan, identity),
             shape=self._shape(found.plan_hash, plan),
-            validate=inputs_validator(plan.inputs),
+            validate=inputs_validator(plan.inputs, decoded=True),
             check_output=compile_validator(plan.output, coerce=False),
         )
 
