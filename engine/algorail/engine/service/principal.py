@@ -14,9 +14,10 @@ class Scope(IntEnum):
     VIEWER = 1
     """Call algorithms, read plans and runs."""
     AUTHOR = 2
-    """Also write drafts, publish versions and code bundles, replay runs."""
+    """Also write drafts, publish versions and code bundles, move aliases and splits, replay runs: all that
+    one person needs to take an algorithm to production alone."""
     OPERATOR = 3
-    """Also move aliases, archive, read the audit log."""
+    """Also archive, and read the audit log."""
     ADMIN = 4
     """Also make and revoke keys."""
 
