@@ -82,7 +82,11 @@ def runs(
         )
         for item in page["runs"]
     ]
-    table("runs", ("run", "algorithm", "status", "started", "took", "error"), rows)
+    table(
+        f"{algorithm}: runs" if algorithm else "runs",
+        ("run", "algorithm", "status", "started", "took", "error"),
+        rows,
+    )
 
 
 def trace(

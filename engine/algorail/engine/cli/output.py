@@ -26,12 +26,15 @@ def show_json(document: Any) -> None:
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str = "none yet"
+) -> None:
     """Print rows; says so when there are none."""
     if not rows:
-        console.print(f"[dim]{escape(title)}: none yet[/dim]")
+        console.print(f"[dim]{escape(title)}: {empty}[/dim]")
         return
-    view = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    console.print(f"[bold]{escape(title)}[/]")
+    view = Table(header_style="dim", box=None, pad_edge=False)
     for column in columns:
         view.add_column(column, overflow="fold")
     for row in rows:

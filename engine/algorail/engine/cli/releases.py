@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from algorail.engine.cli.client import Client, algorithm_path
-from algorail.engine.cli.output import Json, console, show_json, table
+from algorail.engine.cli.output import Json, console, short, show_json, table
 from algorail.engine.kit.errors import InvalidInput
 
 Name = Annotated[str, typer.Argument(help="Name of the algorithm.")]
@@ -70,9 +70,10 @@ def diff(
         return
     changes = answer["changes"]
     rows = [
-        (item["change"], item["where"], item.get("before", ""), item.get("after", "")) for item in changes
+        (item["change"], item["where"], _cell(item.get("before")), _cell(item.get("after")))
+        for item in changes
     ]
-    table(f"{name}: {before} → {after}", ("", "where", "before", "after"), rows)
+    table(f"{name}: {before} → {after}", ("change", "where", "before", "after"), rows, empty="no difference")
 
 
 def split(
@@ -140,6 +141,10 @@ def alias_delete(name: Name, alias: Alias, as_json: Json = False) -> None:
         show_json({"deleted": alias})
         return
     console.print(f"[green]✓[/] {name}@{alias} is gone")
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else short(value, 30)
 
 
 def _weight(text: str) -> tuple[str, float]:

@@ -179,7 +179,8 @@ def _announce(url: str, key: str, *, as_json: bool) -> None:
         return
     console.print(f"[bold green]Algorail[/] is up at [bold]{url}[/]")
     console.print(
-        f"[dim]state in {escape(str(home_folder()))} · OpenAPI at {url}/openapi.json · Ctrl+C stops it[/]"
+        f"[dim]state in {escape(str(home_folder()))} · OpenAPI at {url}/openapi.json · Ctrl+C stops it[/]",
+        soft_wrap=True,
     )
 
 
