@@ -92,12 +92,12 @@ def _write_confusions(path: Path, digits: Digits) -> None:
     seen: dict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
     for *opinions, truth in zip(*said, digits.train_labels, strict=True):
         if len(set(opinions)) > 1:
-            seen[tuple(int(opinion) for opinion in opinions)][int(truth)] += 1
+            seen[tuple(map(int, opinions))][int(truth)] += 1
     rows = []
-    for opinions, truths in seen.items():
+    for disagreement, truths in seen.items():
         truth, count = truths.most_common(1)[0]
         if truths.total() > 1:
-            rows.append((*opinions, truth, count / truths.total()))
+            rows.append((*disagreement, truth, count / truths.total()))
     path.unlink(missing_ok=True)
     connection = sqlite3.connect(path)
     with connection:
