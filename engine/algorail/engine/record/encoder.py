@@ -72,7 +72,8 @@ class RecordEncoder:
             pass_.value = pass_.weighed
             packed = msgspec.msgpack.encode(pass_.run(record, shape, inputs))
         head = pass_.head(record, shape)
-        return EncodedRun(head, _PREFIX + self._compress(packed), tuple(pass_.apart.items()), len(packed))
+        body = _PREFIX + self._compress(packed)
+        return EncodedRun(head, body, tuple(pass_.apart.items()), len(packed) + pass_.apart_bytes)
 
 
 class _Pass:
@@ -81,9 +82,10 @@ class _Pass:
     Attributes:
         value: What stands in the document for a value: first itself, then its weighed bytes.
         apart: Compressed large values by digest.
+        apart_bytes: Their size before.
     """
 
-    __slots__ = ("_compress", "_large", "_masker", "_values", "apart", "value")
+    __slots__ = ("_compress", "_large", "_masker", "_values", "apart", "apart_bytes", "value")
 
     def __init__(
         self, options: RecordOptions, values: ValueEncoder, compress: Callable[[bytes], bytes]
@@ -94,6 +96,7 @@ class _Pass:
         self._masker = Masker(options.salt)
         self.value: Callable[[Any], Any] = _itself
         self.apart: dict[str, bytes] = {}
+        self.apart_bytes = 0
 
     def own_inputs(
         self, record: RunRecord, shape: RecordShape, encoder: ValueEncoder
@@ -145,6 +148,7 @@ class _Pass:
         digest = digest_of(raw)
         if digest not in self.apart:
             self.apart[digest] = self._compress(raw)
+            self.apart_bytes += len(raw)
         return msgspec.Raw(self._values.encode(Mark("apart", digest=digest, size=len(raw))))
 
     def _masked_inputs(self, record: RunRecord, shape: RecordShape) -> dict[str, Any]:

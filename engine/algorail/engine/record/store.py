@@ -34,7 +34,7 @@ class EncodedRun:
         head: Its row.
         body: Its compressed block records.
         values: (content hash, compressed bytes) of values kept apart.
-        unpacked: Bytes of the body before it was compressed, where they are known.
+        unpacked: Bytes of body and values before they were compressed, where they are known.
     """
 
     head: RunHead

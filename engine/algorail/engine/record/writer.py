@@ -13,12 +13,13 @@ import threading
 import time
 import zlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from algorail.engine.kit.errors import AlgorailError, Unavailable
-from algorail.engine.record.encoder import RecordEncoder, RecordOptions
+from algorail.engine.record.encoder import RecordEncoder
 from algorail.engine.record.shape import RecordShape
+from algorail.engine.record.sizes import Sizes
 from algorail.engine.record.store import EncodedRun, RecordStore
 from algorail.engine.run.outcome import RunRecord, RunStatus
 
@@ -31,7 +32,8 @@ class WriterOptions:
 
     Attributes:
         window_runs: Runs that may wait, encoded or not; more are refused (durable) or dropped (offered).
-        window_bytes: Encoded bytes of offered runs that may wait while the store fails.
+        window_bytes: Bytes that may wait: of runs not encoded yet, estimated from earlier runs of their plan,
+            and as many of encoded ones. A single run is always taken.
         batch_runs: Runs in one commit; keeps a commit, and with it the wait of a durable run, short.
         batch_bytes: Encoded bytes in one commit.
         linger: Seconds that offered runs may wait for company, so that fsync is shared.
@@ -61,7 +63,7 @@ class WriterStats:
         unencodable: Runs whose encoding failed (a defect; the run's row is lost).
         expired: Durable runs whose caller was told that they are not on record.
         waiting: Runs in the window now.
-        waiting_bytes: Encoded bytes in the window now.
+        waiting_bytes: Bytes in the window now, estimated for runs that are not encoded yet.
     """
 
     written: int = 0
@@ -90,6 +92,7 @@ class _Item:
     record: RunRecord
     shape: RecordShape
     waiter: _Waiter | None
+    size: int
 
 
 @dataclass(slots=True)
@@ -105,7 +108,7 @@ class RecordWriter:
     Args:
         store: Where runs are kept; called from the writer's thread only.
         options: Bounds.
-        encoding: The operator's choices of what is kept.
+        encoder: Makes the encoder when the first run comes, so that what it needs may be loaded until then.
     """
 
     def __init__(
@@ -113,15 +116,18 @@ class RecordWriter:
         store: RecordStore,
         *,
         options: WriterOptions | None = None,
-        encoding: RecordOptions | None = None,
+        encoder: Callable[[], RecordEncoder] = RecordEncoder,
     ) -> None:
         self._store = store
         self._options = options or WriterOptions()
-        self._encoder = RecordEncoder(encoding)
+        self._new_encoder = encoder
+        self._sizes = Sizes()
         self._stats = WriterStats()
         self._wake = threading.Condition()
         self._queue: deque[_Item] = deque()
+        self._queue_bytes = 0
         self._ready: deque[_Ready] = deque()
+        self._ready_bytes = 0
         self._urgent = False
         self._closing = False
         self._thread: threading.Thread | None = None
@@ -146,7 +152,7 @@ class RecordWriter:
         """
         loop = asyncio.get_running_loop()
         waiter = _Waiter(loop)
-        if not self._put(_Item(record, shape, waiter)):
+        if not self._put(record, shape, waiter):
             raise self._refusal("the record's window is full")
         seconds = self._options.durable_timeout if within is None else max(0.0, within)
         timer = loop.call_later(seconds, self._expire, waiter)
@@ -162,14 +168,14 @@ class RecordWriter:
             with self._wake:
                 self._stats.sampled_out += 1
             return False
-        return self._put(_Item(record, shape, None))
+        return self._put(record, shape, None)
 
     def stats(self) -> WriterStats:
         """A copy of the counters."""
         with self._wake:
             found = WriterStats(**{name: getattr(self._stats, name) for name in WriterStats.__slots__})
             found.waiting = len(self._queue) + len(self._ready)
-            found.waiting_bytes = sum(ready.size for ready in self._ready)
+            found.waiting_bytes = self._queue_bytes + self._ready_bytes
             return found
 
     def close(self, timeout: float = 10.0) -> None:
@@ -185,23 +191,31 @@ class RecordWriter:
             self._stats.dropped += len(left)
             self._queue.clear()
             self._ready.clear()
+            self._queue_bytes = self._ready_bytes = 0
         _settle(left, self._refusal("the record's writer was closed"))
 
-    def _put(self, item: _Item) -> bool:
+    def _put(self, record: RunRecord, shape: RecordShape, waiter: _Waiter | None) -> bool:
+        size = self._sizes.estimate(record.plan_hash)
         with self._wake:
-            if self._closing or len(self._queue) + len(self._ready) >= self._options.window_runs:
+            if self._closing or not self._has_room(size):
                 self._stats.dropped += 1
                 return False
-            self._queue.append(item)
+            self._queue.append(_Item(record, shape, waiter, size))
+            self._queue_bytes += size
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="algorail-record", daemon=True)
                 self._thread.start()
-            if item.waiter is not None:
+            if waiter is not None:
                 self._urgent = True
                 self._wake.notify()
             elif len(self._queue) == 1:
                 self._wake.notify()
             return True
+
+    def _has_room(self, size: int) -> bool:
+        if len(self._queue) + len(self._ready) >= self._options.window_runs:
+            return False
+        return not self._queue or self._queue_bytes + size <= self._options.window_bytes
 
     def _expire(self, waiter: _Waiter) -> None:
         if not waiter.future.done():
@@ -214,9 +228,10 @@ class RecordWriter:
         return Unavailable(why, code="record-unavailable", cure=NOT_DURABLE_CURE, retry_after=1.0)
 
     def _work(self) -> None:
+        encoder = self._new_encoder()
         while True:
             items = self._next()
-            self._encode(items)
+            self._encode(encoder, items)
             failed = not self._commit()
             with self._wake:
                 if self._closing and not self._queue and (failed or not self._ready):
@@ -237,37 +252,42 @@ class RecordWriter:
                 self._wake.wait(left)
             self._urgent = False
             items = [self._queue.popleft() for _ in range(min(len(self._queue), self._options.batch_runs))]
+            self._queue_bytes -= sum(item.size for item in items)
             self._urgent = bool(self._queue)
             return items
 
-    def _encode(self, items: Sequence[_Item]) -> None:
+    def _encode(self, encoder: RecordEncoder, items: Sequence[_Item]) -> None:
+        encoded: list[_Ready] = []
+        broken: list[_Waiter | None] = []
         for item in items:
             try:
-                run = self._encoder.encode(item.record, item.shape)
+                run = encoder.encode(item.record, item.shape)
             except Exception:  # noqa: BLE001  # one run that cannot be written must not end the writer
-                with self._wake:
-                    self._stats.unencodable += 1
-                _settle([item.waiter], self._refusal("the run could not be encoded"))
+                broken.append(item.waiter)
                 continue
             size = len(run.body) + sum(len(data) for _, data in run.values)
-            with self._wake:
-                self._ready.append(_Ready(run, size, item.waiter))
-        self._bound_window()
+            encoded.append(_Ready(run, size, item.waiter))
+            self._sizes.learn(item.record.plan_hash, run.unpacked)
+        with self._wake:
+            self._stats.unencodable += len(broken)
+            self._ready.extend(encoded)
+            self._ready_bytes += sum(ready.size for ready in encoded)
+            self._bound_window()
+        _settle(broken, self._refusal("the run could not be encoded"))
 
     def _bound_window(self) -> None:
         """Drop the oldest offered runs beyond the window's bytes; durable ones end with their callers."""
-        with self._wake:
-            excess = sum(ready.size for ready in self._ready) - self._options.window_bytes
-            if excess <= 0:
-                return
-            kept: deque[_Ready] = deque()
-            for ready in self._ready:
-                if excess > 0 and (ready.waiter is None or ready.waiter.future.done()):
-                    excess -= ready.size
-                    self._stats.dropped += 1
-                else:
-                    kept.append(ready)
-            self._ready = kept
+        if self._ready_bytes <= self._options.window_bytes:
+            return
+        kept: deque[_Ready] = deque()
+        for ready in self._ready:
+            gone = ready.waiter is None or ready.waiter.future.done()
+            if gone and self._ready_bytes > self._options.window_bytes:
+                self._ready_bytes -= ready.size
+                self._stats.dropped += 1
+            else:
+                kept.append(ready)
+        self._ready = kept
 
     def _commit(self) -> bool:
         """Commit what is ready, batch by batch; False if the store failed."""
@@ -302,8 +322,9 @@ class RecordWriter:
         return batch
 
     def _take(self, batch: Sequence[_Ready]) -> None:
-        for _ in batch:
+        for ready in batch:
             self._ready.popleft()
+            self._ready_bytes -= ready.size
 
     def _discard(self, batch: Sequence[_Ready], error: Exception) -> None:
         """Give up a batch that the store refuses for good."""

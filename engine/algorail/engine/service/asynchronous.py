@@ -134,15 +134,18 @@ class Asynchronous:
             )
         return await self._accept(call, runs, batch)
 
-    def read(self, run_id: str) -> dict[str, Any]:
+    def read(self, run_id: str, *, full: bool = False) -> dict[str, Any]:
         """A run as it stands: its record, or what its row says; `queue` tells of the row. Blocking.
+
+        Args:
+            full: Show every item of arrays that are on record.
 
         Raises:
             NotFound: If there is neither.
         """
         found = self._find(run_id)
         try:
-            document = self._runs.read(run_id)
+            document = self._runs.read(run_id, full=full)
         except NotFound:
             if found is None:
                 raise

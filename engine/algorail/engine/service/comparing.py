@@ -36,9 +36,13 @@ def verdict(before: Any, after: Any) -> str:
 def _entry(node: str, before: BlockRecord | None, after: BlockRecord | None) -> dict[str, Any]:
     entry: dict[str, Any] = {"node": node, "kind": (after or before).kind}  # type: ignore[union-attr]  # one is there
     if before is not None:
-        entry |= {"before": plain(before.output), "before_ns": before.duration_ns}
+        entry |= {"before": plain(before.output, full=False), "before_ns": before.duration_ns}
     if after is not None:
-        entry |= {"after": plain(after.output), "after_ns": after.duration_ns, "status": after.status.value}
+        entry |= {
+            "after": plain(after.output, full=False),
+            "after_ns": after.duration_ns,
+            "status": after.status.value,
+        }
     entry["verdict"] = _verdict(before, after)
     return entry
 

@@ -37,7 +37,7 @@ from algorail.engine.service.keys import Keys
 from algorail.engine.service.library import Library
 from algorail.engine.service.loading import Loader
 from algorail.engine.service.publishing import Publishing
-from algorail.engine.service.records import drop_old_days, record_store
+from algorail.engine.service.records import RecordForm, drop_old_days, record_store
 from algorail.engine.service.replaying import Replaying
 from algorail.engine.service.routing import Router, SubAlgorithms
 from algorail.engine.service.runs import Runs
@@ -79,8 +79,11 @@ class Engine:
         self.settings = settings
         self.database = Database(settings.database_url)
         self.records = record_store(settings, self.database)
+        self._form = RecordForm(settings)
         self.writer = RecordWriter(
-            self.records, options=WriterOptions(window_bytes=limits.record_window_bytes)
+            self.records,
+            options=WriterOptions(window_bytes=limits.record_window_bytes),
+            encoder=self._form.encoder,
         )
         self.services = ProcessServices(settings.home, limits.blocks, clock)
         self.installed = kinds or InstalledKinds()
@@ -108,7 +111,7 @@ class Engine:
             body_limit=limits.body_limit_bytes,
             clock=clock,
         )
-        self.runs = Runs(self.records, self.loader, self.access)
+        self.runs = Runs(self.records, self.loader, self.access, self._form.masked_unit)
         self.commits = GroupCommit(self.database)
         self.closing = Closing(self.database, self.loader, self.writer)
         self.asynchronous = Asynchronous(
@@ -130,6 +133,7 @@ class Engine:
             publishing=self.publishing,
             access=self.access,
             recorder=self.writer,
+            encoder=self._form.encoder,
             seconds=limits.max_deadline,
         )
         self.drafts = Drafts(self.database)
@@ -145,6 +149,7 @@ class Engine:
         """Migrate the database and make ready; returns the admin key if this start made it."""
         self.settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         await asyncio.to_thread(upgrade, self.database.engine)
+        await asyncio.to_thread(self._form.load_salt, self.database)
         made = await asyncio.to_thread(self.keys.ensure_admin)
         self._sweeper = asyncio.create_task(self._sweep())
         self._warmer.start()
@@ -196,7 +201,8 @@ class Engine:
         while True:
             try:
                 await asyncio.to_thread(self.idempotency.sweep)
-                await asyncio.to_thread(drop_old_days, self.records, self.settings.engine.retention_days)
+                days = self.settings.engine.retention_days
+                await asyncio.to_thread(drop_old_days, self.records, self.database, days)
             except AlgorailError:
                 log.warning("the hourly clean-up failed; it is tried again in an hour", exc_info=True)
             await asyncio.sleep(_SWEEP_SECONDS)

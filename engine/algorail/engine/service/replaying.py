@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,6 +71,7 @@ class Replaying:
         publishing: Checks plans that are not published.
         access: Whose runs and algorithms they are.
         recorder: Takes the new runs.
+        encoder: Makes what recorded runs were encoded with, so that both sides of a comparison are alike.
         seconds: Longest duration of such a run.
     """
 
@@ -83,6 +84,7 @@ class Replaying:
         publishing: Publishing,
         access: Access,
         recorder: Recorder,
+        encoder: Callable[[], RecordEncoder],
         seconds: float,
     ) -> None:
         self._runs = runs
@@ -91,6 +93,7 @@ class Replaying:
         self._publishing = publishing
         self._access = access
         self._recorder = recorder
+        self._encoder = encoder
         self._seconds = seconds
 
     async def replay(
@@ -122,7 +125,7 @@ class Replaying:
             _pin_before(pins, subject.plan, from_node, recorded)
         after = await self._run(subject, inputs, pins, reason="replay", source=run_id)
         await self._recorder.record(after, subject.shape)
-        shown = _as_recorded(after, subject.shape)
+        shown = await asyncio.to_thread(self._as_recorded, after, subject.shape)
         return {
             "run_id": after.run_id,
             "source_run": run_id,
@@ -182,7 +185,7 @@ class Replaying:
         given = {**(before.inputs if before else {}), **(inputs or {})}
         values = await self._needed_inputs(subject, given, pins)
         after = await self._run(subject, values, pins, reason="partial", source=source_run or "")
-        return as_document(_as_recorded(after, subject.shape))
+        return as_document(await asyncio.to_thread(self._as_recorded, after, subject.shape))
 
     async def _run(
         self, subject: Subject, inputs: Mapping[str, Any], pins: Pins, *, reason: str, source: str
@@ -207,6 +210,11 @@ class Replaying:
                 cure="give its output as an override of a partial run",
             )
         return record
+
+    def _as_recorded(self, record: RunRecord, shape: RecordShape) -> RunRecord:
+        """The run as the record would show it: masked, with large values in place."""
+        encoded = self._encoder().encode(record, shape)
+        return decode(encoded, shape, dict(encoded.values).__getitem__)
 
     def _published(self, name: str, spec: str) -> Subject:
         route = self._router.resolve(name, spec)
@@ -269,7 +277,8 @@ def _complete(value: Any, what: str) -> Any:
         raise Conflict(
             f"the record does not hold {what} in full: it is masked, summarised or left out",
             code="not-on-record",
-            cure="give it as an override of a partial run, or record it in full",
+            cure="give it as an override of a partial run; large arrays are recorded in full with "
+            "ALGORAIL_ENGINE__RECORD_ARRAYS=full",
         )
     return value
 
@@ -310,12 +319,6 @@ def _followers(plan: Plan, first: str) -> set[str]:
         if any(link.ref in found for binding in bindings for link in refs(binding)):
             found.add(node.id)
     return found
-
-
-def _as_recorded(record: RunRecord, shape: RecordShape) -> RunRecord:
-    """The run as the record would show it: masked, with large values in place."""
-    encoded = RecordEncoder().encode(record, shape)
-    return decode(encoded, shape, dict(encoded.values).__getitem__)
 
 
 __all__ = ["Replaying"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from algorail.engine.kit.errors import NotFound
@@ -31,22 +31,30 @@ class Runs:
         store: Where runs are kept.
         loader: Knows the plans that runs belong to.
         access: Whose they are.
+        masked_unit: What stands in the rows of a unit where units are sensitive.
     """
 
-    def __init__(self, store: RecordStore, loader: Loader, access: Access) -> None:
+    def __init__(
+        self, store: RecordStore, loader: Loader, access: Access, masked_unit: Callable[[str], str]
+    ) -> None:
         self._store = store
         self._loader = loader
         self._access = access
+        self._masked_unit = masked_unit
 
     def list_page(self, by: Principal, where: RunFilter) -> Page:
         """Runs within the caller's reach, newest first."""
-        heads = self._store.list(where)
+        heads = self._store.list(replace(where, masked_unit=self._masked_unit(where.unit)))
         cursor = heads[-1].run_id if len(heads) == where.limit else ""
         return Page(self._visible(by, heads), cursor)
 
-    def read(self, run_id: str) -> dict[str, Any]:
-        """A run with all its blocks, as plain data. Raises `NotFound`."""
-        return as_document(self.record(run_id))
+    def read(self, run_id: str, *, full: bool = False) -> dict[str, Any]:
+        """A run with all its blocks, as plain data. Raises `NotFound`.
+
+        Args:
+            full: Show every item of arrays that are on record.
+        """
+        return as_document(self.record(run_id), full=full)
 
     def record(self, run_id: str) -> RunRecord:
         """A run as it was recorded. Raises `NotFound`."""
@@ -72,31 +80,35 @@ class Runs:
         return True
 
 
-def as_document(record: RunRecord) -> dict[str, Any]:
-    """A recorded run as plain data; what the record does not hold stands there as a mark."""
+def as_document(record: RunRecord, *, full: bool = False) -> dict[str, Any]:
+    """A recorded run as plain data; what the record does not hold stands there as a mark.
+
+    Args:
+        full: Show every item of arrays instead of their type, shape and first items.
+    """
     document = {item.name: getattr(record, item.name) for item in fields(record)}
     return {
         **document,
         "status": record.status.value,
-        "inputs": plain(record.inputs),
-        "output": plain(record.output),
+        "inputs": plain(record.inputs, full=full),
+        "output": plain(record.output, full=full),
         "error": None if record.error is None else asdict(record.error),
-        "blocks": [_block(block) for block in record.blocks],
+        "blocks": [_block(block, full) for block in record.blocks],
     }
 
 
-def _block(block: BlockRecord) -> dict[str, Any]:
+def _block(block: BlockRecord, full: bool) -> dict[str, Any]:
     return {
         "node": block.node,
         "kind": block.kind,
         "status": block.status.value,
         "start_ns": block.start_ns,
         "duration_ns": block.duration_ns,
-        "inputs": plain(block.inputs),
-        "output": plain(block.output),
+        "inputs": plain(block.inputs, full=full),
+        "output": plain(block.output, full=full),
         "error": None if block.error is None else asdict(block.error),
         "attempts": [asdict(attempt) for attempt in block.attempts],
-        "children": [as_document(child) for child in block.children],
+        "children": [as_document(child, full=full) for child in block.children],
     }
 
 

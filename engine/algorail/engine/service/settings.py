@@ -101,7 +101,27 @@ class EngineSettings(BaseModel):
     )
     record_window_bytes: Positive = Field(
         default=32 * 1024 * 1024,
-        description="Encoded runs that may wait for their commit. 32 MB are some seconds at full speed.",
+        description="Runs that may wait for their commit, by size. 32 MB are some seconds at full speed.",
+    )
+    record_arrays: Literal["summary", "full"] = Field(
+        default="summary",
+        description="How large arrays that blocks return are recorded. `summary` (type, shape, digest, "
+        "first items), because disk is the limit; `full` lets replays start anywhere. Inputs are always full.",
+    )
+    record_array_bytes: int = Field(
+        default=4_096,
+        ge=0,
+        description="Arrays up to this size are small, kept in full. 4 KB are 1,024 float32: an embedding.",
+    )
+    record_whole_bytes: int = Field(
+        default=32_768,
+        ge=0,
+        description="A run up to this size is kept in one piece: encoded in one call, read in no time.",
+    )
+    record_value_bytes: Positive = Field(
+        default=4_096,
+        description="In larger runs, values above this size are kept once a day under their digest. "
+        "Smaller ones compress better beside their neighbours.",
     )
     retention_days: Positive = Field(
         default=30,

@@ -139,6 +139,15 @@ class IdempotencyRow(EngineTable, table=True):
     expires_ns: int = _time(index=True)
 
 
+class ConstantRow(EngineTable, table=True):
+    """What an installation decides once."""
+
+    __tablename__: ClassVar[Any] = "engine_constant"
+    name: str = Field(primary_key=True)
+    value: bytes
+    created_ns: int = _time()
+
+
 class BundleRow(EngineTable, table=True):
     """A code bundle, by content hash."""
 
@@ -212,6 +221,7 @@ ALIASES = _table(AliasRow)
 ALIAS_HISTORY = _table(AliasHistoryRow)
 API_KEYS = _table(ApiKeyRow)
 AUDIT = _table(AuditRow)
+CONSTANTS = _table(ConstantRow)
 IDEMPOTENCY = _table(IdempotencyRow)
 BUNDLES = _table(BundleRow)
 ASYNC_RUNS = _table(AsyncRunRow)

@@ -53,9 +53,12 @@ def list_runs(
 
 
 @routes.get("/v1/runs/{run_id}")
-def get_run(engine: EngineDep, run_id: str) -> Response:
-    """A run with every block's input, output, times and attempts; asynchronous ones from the start."""
-    return json(engine.asynchronous.read(run_id))
+def get_run(engine: EngineDep, run_id: str, *, full: bool = False) -> Response:
+    """A run with every block's input, output, times and attempts; asynchronous ones from the start.
+
+    An array is shown by its type, shape and first items; `full` shows every item that is on record.
+    """
+    return json(engine.asynchronous.read(run_id, full=full))
 
 
 @routes.post("/v1/runs/{run_id}/replay")
