@@ -151,7 +151,12 @@ class VectorSearch:
 
     async def one(self, *, vector: Any, k: int | None = None, **values: Any) -> list[Hit]:
         """The nearest rows of one vector."""
-        return (await self._search([vector], k, values))[0]
+        loaded = self._index.get()
+        query = loaded.query(vector)
+        prepared = self._prepare(loaded, k, values)
+        if prepared.micros <= INLINE_MICROS:
+            return self._answer(loaded, prepared, query)[0]
+        return (await _in_thread(self._answer, loaded, prepared, query))[0]
 
     async def many(self, *, vectors: Sequence[Any], k: int | None = None, **values: Any) -> list[list[Hit]]:
         """The nearest rows of each vector."""
@@ -159,23 +164,28 @@ class VectorSearch:
             raise LimitExceeded(
                 f"{len(vectors)} query vectors at once, at most {MAX_BATCH}", code="vector-search-batch"
             )
-        return await self._search(vectors, k, values) if vectors else []
-
-    async def _search(
-        self, vectors: Sequence[Any], k: int | None, values: Mapping[str, Any]
-    ) -> list[list[Hit]]:
-        config = self._config
+        if not vectors:
+            return []
         loaded = self._index.get()
         queries = loaded.queries(vectors)
-        wanted: tuple[Clause, ...] = clauses(config.filter, values) if config.filter else ()
-        prepared = loaded.prepare(config.k if k is None else k, wanted, exact=config.exact)
+        prepared = self._prepare(loaded, k, values)
         if prepared.micros * len(queries) <= INLINE_MICROS:
             return self._answer(loaded, prepared, queries)
-        return await asyncio.get_running_loop().run_in_executor(None, self._answer, loaded, prepared, queries)
+        return await _in_thread(self._answer, loaded, prepared, queries)
+
+    def _prepare(self, loaded: LoadedIndex, k: int | None, values: Mapping[str, Any]) -> Prepared:
+        config = self._config
+        wanted: tuple[Clause, ...] = clauses(config.filter, values) if config.filter else ()
+        return loaded.prepare(config.k if k is None else k, wanted, exact=config.exact)
 
     def _answer(self, loaded: LoadedIndex, prepared: Prepared, queries: Matrix) -> list[list[Hit]]:
+        payload = self._config.payload
         lines = zip(*loaded.search(prepared, queries), strict=True)
-        return [loaded.hits(scores, rows, payload=self._config.payload) for scores, rows in lines]
+        return [loaded.hits(scores, rows, payload=payload) for scores, rows in lines]
+
+
+def _in_thread(answer: Callable[..., list[list[Hit]]], *inputs: Any) -> Awaitable[list[list[Hit]]]:
+    return asyncio.get_running_loop().run_in_executor(None, answer, *inputs)
 
 
 def build(config: Config, services: Services) -> Runner:
