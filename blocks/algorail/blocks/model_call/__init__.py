@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, overload
 
-from algorail.blocks.model_call.call import ModelCaller
 from algorail.blocks.model_call.config import ModelCallConfig, signature
 from algorail.engine.block.kind import BlockKind, Effect, Runner, Services
 from algorail.engine.dsl import placed
@@ -22,6 +21,9 @@ R = TypeVar("R")
 
 
 def _build(config: ModelCallConfig, services: Services) -> Runner:
+    # An HTTP client is only needed where models are called, not where algorithms are written.
+    from algorail.blocks.model_call.call import ModelCaller  # noqa: PLC0415
+
     return Runner(call=ModelCaller(config, services).__call__, is_async=True, wants_context=True)
 
 

@@ -26,7 +26,9 @@ _PATH = re.compile(r"/[A-Za-z0-9._~/{}:-]*\Z")
 _VERSION = re.compile(r"(?!\.+\Z)[A-Za-z0-9._-]+\Z")
 
 
-class ModelCallConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ModelCallConfig(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
+):
     """Configuration of `model_call@1`.
 
     Attributes:

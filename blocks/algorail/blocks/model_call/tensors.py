@@ -22,7 +22,7 @@ _KINDS: dict[str, frozenset[str]] = {
 }
 
 
-class TensorPort(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class TensorPort(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """How a port is sent.
 
     Attributes:

@@ -19,10 +19,10 @@ from algorail.engine.dsl.plain import to_plain
 from algorail.engine.kit.clock import SYSTEM_CLOCK, Clock
 from algorail.engine.kit.errors import NotFound
 from algorail.engine.plan.values import inputs_validator
-from algorail.engine.run.compile import CompiledPlan, compile_plan
 
 if TYPE_CHECKING:
     from algorail.engine.dsl.algorithm import Algorithm
+    from algorail.engine.run.compile import CompiledPlan
 
 T = TypeVar("T")
 
@@ -99,6 +99,8 @@ async def _run(algorithm: Algorithm, inputs: dict[str, Any]) -> Any:
 
 def compiled(algorithm: Algorithm, services: LocalServices) -> CompiledPlan:
     """The algorithm, ready to run; sub-algorithms are the ones it was written with, whatever the version."""
+    # Most who import an algorithm do not run it here.
+    from algorail.engine.run.compile import compile_plan  # noqa: PLC0415
 
     def inner(name: str, version: str) -> CompiledPlan:
         found = algorithm.algorithms.get(name)
