@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from algorail.engine.cli import authoring, blocks, calling, keys, releases, server
+from algorail.engine.cli import authoring, blocks, calling, keys, releases, server, working
 from algorail.engine.cli.output import errors, show_error
 from algorail.engine.kit.errors import AlgorailError
 
@@ -43,7 +43,7 @@ def _root(
 
 def build() -> typer.Typer:
     """The whole command, with what other packages add."""
-    for module in (server, authoring, calling, releases):
+    for module in (server, working, authoring, calling, releases):
         module.register(app)
     app.add_typer(blocks.app, name="block")
     app.add_typer(keys.app, name="key")

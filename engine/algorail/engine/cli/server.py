@@ -48,6 +48,7 @@ def up(
     from algorail.engine.api.app import create_app  # noqa: PLC0415
     from algorail.engine.api.serving import serve  # noqa: PLC0415
     from algorail.engine.service.settings import Settings  # noqa: PLC0415
+    from algorail.engine.worker.executors import executor_of  # noqa: PLC0415
 
     settings = Settings(home=home_folder())
     wanted_host = host or settings.engine.host
@@ -58,7 +59,7 @@ def up(
             cure="add --expose if that is meant, and put TLS in front of it",
         )
     listener = _listen(wanted_host, settings.engine.port if port is None else port)
-    app = create_app(settings)
+    app = create_app(settings, executor=executor_of)
     url = _url(wanted_host, listener.getsockname()[1])
     serve(
         app,

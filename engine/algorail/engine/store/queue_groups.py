@@ -244,7 +244,7 @@ def _lost(tx: Connection, held: Iterable[Held]) -> dict[str, LeaseLost]:
     query = select(ASYNC_RUNS.c.run_id, ASYNC_RUNS.c.epoch).where(mine)
     if tx.dialect.name == "postgresql":
         query = query.order_by(ASYNC_RUNS.c.run_id).with_for_update()
-    found = dict(tx.execute(query))
+    found = {row.run_id: row.epoch for row in tx.execute(query)}
     return {
         run_id: LeaseLost(
             f"the lease of run {run_id!r} (epoch {epoch}) is lost: another worker holds it, or it is over",
