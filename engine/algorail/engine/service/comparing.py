@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from algorail.engine.record.marks import is_complete, plain
-from algorail.engine.run.outcome import BlockRecord, RunRecord
+from algorail.engine.run.outcome import BlockRecord, NodeStatus, RunRecord
 
 TOLERANCE = 1e-6
 """Relative difference of numbers that counts as `close`: float32 models differ by that between machines."""
 
 
-def compare_runs(before: RunRecord, after: RunRecord) -> list[dict[str, Any]]:
+def compare_runs(before: RunRecord, after: RunRecord, pinned: Collection[str] = ()) -> list[dict[str, Any]]:
     """One entry a block, in the order of the newer run, those that only the older one ran last.
 
     A verdict is `equal`, `close`, `changed`, `error` (it failed now), `new`, `gone`, or `unknown` where the
     record does not hold the value.
+
+    Args:
+        pinned: Nodes that the newer run took from the older one; it leaves out those that nothing asked for.
     """
     old = {block.node: block for block in before.blocks}
     new = {block.node: block for block in after.blocks}
+    for node in old.keys() & set(pinned) - new.keys():
+        new[node] = replace(old[node], status=NodeStatus.PINNED)
     return [_entry(node, old.get(node), new.get(node)) for node in dict.fromkeys([*new, *old])]
 
 

@@ -131,7 +131,7 @@ class Replaying:
             "source_run": run_id,
             "version": subject.version,
             "status": after.status.value,
-            "blocks": compare_runs(before, shown),
+            "blocks": compare_runs(before, shown, pins.values),
             "output": plain(shown.output),
         }
 

@@ -106,7 +106,7 @@ class EngineSettings(BaseModel):
     record_arrays: Literal["summary", "full"] = Field(
         default="summary",
         description="How large arrays that blocks return are recorded. `summary` (type, shape, digest, "
-        "first items), because disk is the limit; `full` lets replays start anywhere. Inputs are always full.",
+        "first items), because disk is the limit; `full` lets replays start there. Inputs are always full.",
     )
     record_array_bytes: int = Field(
         default=4_096,
