@@ -11,14 +11,13 @@ Knows nothing of stores, HTTP or releases: `algorithms` is how it reaches other 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from algorail.engine.block.kind import Kinds, Services
-from algorail.engine.kit.clock import SYSTEM_CLOCK, Clock
+from algorail.engine.kit.clock import Clock
 from algorail.engine.kit.errors import DeadlineExceeded
 from algorail.engine.plan.document import Plan
 from algorail.engine.plan.ops import HELPERS
@@ -61,8 +60,7 @@ class CompiledPlan:
         self.calls = calls
         self.identity = identity
         self._clock = clock
-        self._now = time.perf_counter_ns if clock is SYSTEM_CLOCK else _reader(clock)
-        self._traced = Source(plan, identity, len(plan.nodes) * 3 + 3, self._now, clock.now_ns)
+        self._timeout = plan.timeout
         self._forms: OrderedDict[tuple[bool, frozenset[str]], Form] = OrderedDict()
         self._recorded = self.form(record=True)
         self._plain: Form | None = None
@@ -89,14 +87,10 @@ class CompiledPlan:
         """
         if ctx is None:
             ctx = self._nobody or RunContext(record=False, clock=self._clock)
-        if ctx.record:
-            form = self._recorded
-            ctx.begin(self._traced, inputs)
-        else:
-            form = self._plain or self._unrecorded()
+        form = self._recorded if ctx.record else self._plain or self._unrecorded()
         if ctx.overrides:
             form = self.form(ctx.record, frozenset(ctx.overrides))
-        if ctx.deadline is None and self.plan.timeout is None:
+        if ctx.timeout is None and ctx.deadline is None and self._timeout is None:
             return form.run(inputs, ctx)
         return self._timed(form, inputs, ctx)
 
@@ -111,8 +105,9 @@ class CompiledPlan:
 
     async def _timed(self, form: Form, inputs: Mapping[str, Any], ctx: RunContext) -> Any:
         """One timer for the whole run. A sub-algorithm's run is under its caller's."""
+        ctx.limit(ctx.timeout)
         outer = ctx.deadline
-        ctx.limit(self.plan.timeout)
+        ctx.limit(self._timeout)
         if ctx.depth and ctx.deadline == outer:
             return await form.run(inputs, ctx)
         left = ctx.remaining()
@@ -121,8 +116,7 @@ class CompiledPlan:
                 return await form.run(inputs, ctx)
         except TimeoutError:
             error = DeadlineExceeded(f"algorithm {self.plan.name!r} did not end in time ({left:.3f} s)")
-            if ctx.trace is not None:
-                ctx.trace.end(error)
+            ctx.ended(error)
             raise error from None
 
     def form(self, record: bool, pinned: frozenset[str] = frozenset()) -> Form:
@@ -148,14 +142,20 @@ class CompiledPlan:
             "fresh": fresh,
             "no_case": failure.no_case,
             "no_option": failure.no_option,
-            "now": self._now,
+            "now": self._clock.monotonic,
             "same": same,
             "timeout": asyncio.timeout,
         }
         written = Generator(self.plan, self.calls, namespace, pinned=pinned, record=record).write()
         source = text_of(written.lines)
-        failures = failure.Failures(self.plan, filename, [line.origin for line in written.lines])
-        namespace |= {"fail": failures.fail, "rescue": failures.rescue, "passed": failures.passed}
+        traced = Source(self.plan, self.identity, written.layout, self._clock)
+        failures = failure.Failures(traced, filename, [line.origin for line in written.lines])
+        namespace |= {
+            "source": traced,
+            "fail": failures.fail,
+            "rescue": failures.rescue,
+            "passed": failures.passed,
+        }
         # Built from validated names and numbers only, see `regions.check_names`.
         exec(compile(source, filename, "exec"), namespace)  # noqa: S102
         return Form(namespace["run"], source, written.needed)
@@ -190,7 +190,3 @@ def compile_plan(
 def same(value: Any, literal: Any) -> bool:
     """Whether a value is a `switch` case: as `==`, but True is not 1."""
     return isinstance(value, bool) == isinstance(literal, bool) and bool(value == literal)
-
-
-def _reader(clock: Clock) -> Callable[[], int]:
-    return lambda: round(clock.monotonic() * 1e9)

@@ -6,76 +6,68 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from algorail.engine.kit.clock import SYSTEM_CLOCK, Clock
 from algorail.engine.kit.ids import new_id
-from algorail.engine.run.trace import Source, Trace
+from algorail.engine.run.trace import Notes, Trace
 
 Emit = Callable[[str, Any], None]
 """Receives (node id, delta) while a run streams its answer."""
 
 
-class RunContext:
-    """One run's own data; made per run, never shared by two at once.
+class RunContext(msgspec.Struct, eq=False):
+    """One run's own data; made per run, never shared by two. A `Struct`, for it is made for every run.
 
     Attributes:
         given_id: Identity of the run, empty until one is given or asked for.
         record: Whether values and times are kept; the result is in `trace`.
-        clock: Where time is read.
-        deadline: Monotonic second of `clock` at which the run is over, None if it may take forever.
+        timeout: Seconds from the start of the run after which it is over.
+        clock: Where time is read; the one that the plan was compiled with.
         emit: Receives parts of the answer, None if nobody listens.
         traceparent: W3C trace context of the caller.
         overrides: Outputs pinned by node id; those nodes and what only they need do not run.
+        deadline: Monotonic second of `clock` at which the run is over, None if it may take forever.
         depth: How many algorithms are above this one.
-        slots: Where generated code stores values and times, see `trace`; None if nothing is recorded.
+        kept: What a recorded run leaves when it ends, see `trace`.
+        notes: What only some runs have, see `trace`.
     """
 
+    given_id: str = ""
+    record: bool = True
+    timeout: float | None = None
+    clock: Clock = SYSTEM_CLOCK
+    emit: Emit | None = None
+    traceparent: str = ""
+    overrides: Mapping[str, Any] | None = None
+    deadline: float | None = None
     depth: int = 0
-    slots: list[Any] | None = None
-    _begun: tuple[Source, Mapping[str, Any]]
-    _trace: Trace | None = None
-
-    def __init__(
-        self,
-        run_id: str = "",
-        *,
-        record: bool = True,
-        timeout: float | None = None,
-        clock: Clock = SYSTEM_CLOCK,
-        emit: Emit | None = None,
-        traceparent: str = "",
-        overrides: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.given_id = run_id
-        self.record = record
-        self.clock = clock
-        self.deadline = None if timeout is None else clock.monotonic() + timeout
-        self.emit = emit
-        self.traceparent = traceparent
-        self.overrides = overrides
+    kept: tuple[Any, ...] | None = None
+    notes: Notes | None = None
 
     @property
     def run_id(self) -> str:
         """Identity of the run; made when first asked for, if none was given."""
         if not self.given_id:
-            known = "" if self._trace is None else self._trace.run_id
-            self.given_id = known or new_id("run", now_ns=self.clock.now_ns())
-            if self._trace is not None:
-                self._trace.run_id = self.given_id
+            self.given_id = new_id("run", now_ns=self.clock.now_ns())
         return self.given_id
-
-    def begin(self, source: Source, inputs: Mapping[str, Any]) -> None:
-        """Start to record a run."""
-        self.slots = [None] * source.size
-        self._begun = source, inputs
-        self._trace = None
 
     @property
     def trace(self) -> Trace | None:
-        """What happened, from the start of a recorded run on; the object is made when first asked for."""
-        if self._trace is None and self.slots is not None:
-            source, inputs = self._begun
-            self._trace = Trace(source, self.slots, inputs, self.given_id, self.overrides)
-        return self._trace
+        """What happened, once a recorded run has ended."""
+        return None if self.kept is None else Trace(self)
+
+    def noted(self) -> Notes:
+        """The notes; made when first asked for."""
+        if self.notes is None:
+            self.notes = Notes()
+        return self.notes
+
+    def ended(self, error: BaseException) -> None:
+        """Note that the run is over without a result."""
+        if self.record:
+            notes = self.noted()
+            notes.error, notes.ended = error, self.clock.monotonic()
 
     def remaining(self) -> float | None:
         """Seconds left until the deadline, never negative; None without one."""
@@ -96,16 +88,15 @@ class RunContext:
         when a run is recovered.
         """
         step = node if position is None else f"{node}.{position}"
-        child = RunContext(
+        return RunContext(
             f"{self.run_id}:{step}",
             record=self.record,
             clock=self.clock,
             emit=self.emit,
             traceparent=self.traceparent,
+            deadline=self.deadline,
+            depth=self.depth + 1,
         )
-        child.depth = self.depth + 1
-        child.deadline = self.deadline
-        return child
 
 
 class NodeContext:

@@ -57,8 +57,8 @@ async def _run_child(
         )
     inner = ctx.child(node, position)
     running = child.run(inputs, inner)
-    if ctx.trace is not None and inner.trace is not None:
-        ctx.trace.extras.children.setdefault(index, []).append(Child(position or 0, inner.trace))
+    if ctx.record:
+        ctx.noted().children.setdefault(index, []).append(Child(position or 0, inner))
     return await running
 
 
@@ -137,7 +137,7 @@ async def _work(
 async def _beside(work: Callable[[], Any], width: int) -> None:
     scope = Scope()
     try:
-        tasks = [scope.start(work()) for _ in range(width - 1)]
+        tasks = scope.start(*[work] * (width - 1))
         await work()
         for task in tasks:
             if task is not None:

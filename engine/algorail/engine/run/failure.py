@@ -7,15 +7,16 @@ success costs nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from algorail.engine.kit.errors import BlockFailed, DeadlineExceeded
-from algorail.engine.plan.document import Node, Plan
+from algorail.engine.plan.document import Node
 from algorail.engine.run.bindings import describe
 from algorail.engine.run.context import RunContext, current_task
 from algorail.engine.run.messages import code_of, info, reason
 from algorail.engine.run.source import Origin
+from algorail.engine.run.trace import NodeFailure, Source
 
 
 def no_case(node: str, value: Any) -> NoReturn:
@@ -36,12 +37,14 @@ class Failures:
     """Tells failures of one generated function apart; its methods are called by generated code.
 
     Args:
-        plan: The plan that runs.
+        source: What runs, and what it keeps of a run.
         filename: What the code was compiled as.
         origins: What each line is for, from line 1 on.
     """
 
-    def __init__(self, plan: Plan, filename: str, origins: Sequence[Origin]) -> None:
+    def __init__(self, source: Source, filename: str, origins: Sequence[Origin]) -> None:
+        plan = source.plan
+        self._source = source
         self._nodes = {node.id: node for node in plan.nodes}
         self._index = {node.id: index for index, node in enumerate(plan.nodes)}
         self._plan = plan
@@ -58,15 +61,19 @@ class Failures:
             step = step.tb_next
         return self._origins[line - 1] if line else Origin()
 
-    def fail(self, error: BaseException, ctx: RunContext) -> None:
-        """End a run: raise what its caller should see, or return if that is the error itself."""
+    def fail(self, error: BaseException, ctx: RunContext, variables: Mapping[str, Any] | None = None) -> None:
+        """End a run: raise what its caller should see, or return if that is the error itself.
+
+        Args:
+            variables: Those of the generated function, if the run is recorded.
+        """
+        if variables is not None:
+            ctx.kept = self._source.kept(variables)
         if isinstance(error, asyncio.CancelledError) and current_task().cancelling():
-            if ctx.trace is not None:
-                ctx.trace.end(error)
+            ctx.ended(error)
             return
         failure = self._noted(error, ctx)
-        if ctx.trace is not None:
-            ctx.trace.end(failure)
+        ctx.ended(failure)
         if failure is not error:
             raise failure from error
 
@@ -75,8 +82,8 @@ class Failures:
         if isinstance(error, DeadlineExceeded):
             raise error
         failure = self._noted(error, ctx)
-        if ctx.trace is not None:
-            ctx.trace.extras.rescued[index] = info(failure)
+        if ctx.record:
+            ctx.noted().rescued[index] = info(failure)
 
     def passed(self, error: Exception, ctx: RunContext) -> BaseException:
         """An option of a `first_of` failed."""
@@ -86,8 +93,9 @@ class Failures:
 
     def _noted(self, error: BaseException, ctx: RunContext) -> BaseException:
         failure = self._explained(error)
-        if ctx.trace is not None and isinstance(failure, BlockFailed) and failure.node in self._index:
-            ctx.trace.failed(self._index[failure.node], info(failure))
+        if ctx.record and isinstance(failure, BlockFailed) and failure.node in self._index:
+            seen = NodeFailure(ctx.clock.monotonic(), info(failure))
+            ctx.noted().failures[self._index[failure.node]] = seen
         return failure
 
     def _explained(self, error: BaseException) -> BaseException:

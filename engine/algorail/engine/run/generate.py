@@ -1,7 +1,7 @@
 """Writes the coroutine of a plan: one line per block where it can, tasks only where blocks really overlap.
 
-Generated names: `i_NAME` inputs, `v_ID` outputs, `call_ID` blocks, `k_N` constants, `t_ID` tasks, `r` the
-preallocated record (start, end, output of node i at 3i, 3i + 1, 3i + 2).
+Generated names: `i_NAME` inputs, `v_ID` outputs, `call_ID` blocks, `k_N` constants, `t_ID` tasks, `at_N`
+readings of the clock.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Any
 from algorail.engine.plan.document import Plan
 from algorail.engine.run.bindings import Expressions
 from algorail.engine.run.calls import Call
+from algorail.engine.run.layout import Keeper, Layout
 from algorail.engine.run.nodes import NodeWriter
 from algorail.engine.run.regions import LAZY, Region, Regions, eager_bindings, lazy_bindings
-from algorail.engine.run.schedule import END, Fibre, schedule
+from algorail.engine.run.schedule import END, Fibre, batches, schedule
 from algorail.engine.run.source import Function, Line, Origin
 
 PULL = "*"
@@ -25,10 +26,16 @@ PULL = "*"
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Generated code and how to read it."""
+    """Generated code and how to read it.
+
+    Attributes:
+        needed: Nodes that some course of events may need.
+        layout: What it keeps of a run.
+    """
 
     lines: list[Line]
     needed: frozenset[str]
+    layout: Layout
 
 
 class Generator:
@@ -54,11 +61,13 @@ class Generator:
         self._plan = plan
         self._calls = calls
         self._namespace = namespace
-        self._record = record
         self._regions = Regions(plan, pinned)
         self._index = {node.id: index for index, node in enumerate(plan.nodes)}
         self._expressions = Expressions(namespace, self._index)
-        self._homes: dict[str, Function] = {}
+        self._main = Function("async def run(inputs, ctx):")
+        self._keeper = Keeper(self._main) if record else None
+        # What is kept must be within reach when the run ends.
+        self._homes = dict.fromkeys(self._index, self._main) if record else {}
         self._nodes = NodeWriter(
             self._regions,
             self._expressions,
@@ -66,7 +75,7 @@ class Generator:
             namespace,
             index=self._index,
             homes=self._homes,
-            record=record,
+            keeper=self._keeper,
             enter=self._write_region,
             waits=self._is_async,
         )
@@ -75,33 +84,34 @@ class Generator:
 
     def write(self) -> Written:
         """The source lines of `run(inputs, ctx)`."""
-        main = Function("async def run(inputs, ctx):")
-        slots = len(self._plan.nodes) * 3
-        if self._record:
-            main.write("r = ctx.slots")
+        main, layout = self._main, Layout()
         if self._regions.pinned:
             main.write("pins = ctx.overrides")
         if self._regions.pulled:
             main.write("shared = Shared()")
         with main.block("try:"):
             self._read_inputs(main)
-            if self._record:
-                main.mark_end(slots, Origin())
-            self._write_region(main, self._regions.main)
-            if self._record:
-                main.mark_start(slots + 1, Origin())
-            result = self._expressions.source(self._plan.result)
-            if self._record:
-                main.write(f"r[{slots + 2}] = result = {result}", Origin("", "result"))
-                result = "result"
-            main.write(f"return {result}", Origin("", "result"))
+            if self._keeper is None:
+                self._write_region(main, self._regions.main)
+                main.write(f"return {self._expressions.source(self._plan.result)}", Origin("", "result"))
+            else:
+                layout = self._write_kept(main, self._keeper)
         with main.block("except BaseException as error:"):
-            main.write("fail(error, ctx)")
+            main.write(f"fail(error, ctx{', locals()' if layout.names else ''})")
             main.write("raise")
         if self._regions.pulled:
             with main.block("finally:"):
                 main.write("await shared.close()")
-        return Written(list(main.render()), frozenset(self._regions.of))
+        return Written(list(main.render()), frozenset(self._regions.of), layout)
+
+    def _write_kept(self, main: Function, keeper: Keeper) -> Layout:
+        started = keeper.now(main, Origin())
+        self._write_region(main, self._regions.main)
+        ended = keeper.now(main, Origin())
+        main.write(f"result = {self._expressions.source(self._plan.result)}", Origin("", "result"))
+        layout = keeper.hand_over(started, ended, "result")
+        main.write("return result")
+        return layout
 
     def _read_inputs(self, main: Function) -> None:
         for name, declared in self._plan.inputs.items():
@@ -131,19 +141,22 @@ class Generator:
         function.write(f"{scope} = Scope()")
         with function.block("try:"):
             tails = {fibre.tail for fibre in tasks}
-            for fibre in fibres:
-                if fibre.inline:
-                    self._write_units(function, fibre, tails)
+            for batch in batches(fibres):
+                if batch[0].inline:
+                    self._write_units(function, batch[0], tails)
                 else:
-                    self._write_task(function, fibre, tails, scope)
+                    self._write_tasks(function, batch, tails, scope)
         with function.block("except BaseException as error:"):
             function.write(f"raise await {scope}.abort(error)")
 
-    def _write_task(self, function: Function, fibre: Fibre, tasks: AbstractSet[str], scope: str) -> None:
-        name = _plain(fibre.tail)
-        body = function.nest(f"async def fibre_{name}():")
-        self._write_units(body, fibre, tasks)
-        function.write(f"t_{name} = {scope}.start(fibre_{name}())")
+    def _write_tasks(
+        self, function: Function, batch: list[Fibre], tasks: AbstractSet[str], scope: str
+    ) -> None:
+        names = [_plain(fibre.tail) for fibre in batch]
+        for name, fibre in zip(names, batch, strict=True):
+            self._write_units(function.nest(f"async def fibre_{name}():"), fibre, tasks)
+        started = "".join(f"t_{name}, " for name in names)
+        function.write(f"{started}= {scope}.start({', '.join(f'fibre_{name}' for name in names)})")
 
     def _write_units(self, function: Function, fibre: Fibre, tasks: AbstractSet[str]) -> None:
         """The fibre's units, each after the tasks that it waits for."""
@@ -161,8 +174,8 @@ class Generator:
 
     def _write_pull(self, function: Function, region: Region) -> None:
         kind = "async def" if self._region_waits(region) else "def"
-        self._homes[region.owner] = function
-        function.shared[f"v_{region.owner}"] = None
+        home = self._homes.setdefault(region.owner, function)
+        home.shared[f"v_{region.owner}"] = None
         self._write_region(function.nest(f"{kind} pull_{region.owner}():"), region)
 
     def _write_pulling(self, function: Function, node: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from algorail.engine.plan.document import Binding, Node
 from algorail.engine.run.bindings import Expressions, can_fail
 from algorail.engine.run.calls import Call
+from algorail.engine.run.layout import Keeper
 from algorail.engine.run.regions import LAZY, Region, Regions, lazy_bindings
 from algorail.engine.run.source import Function, Origin
 
@@ -24,7 +25,8 @@ class NodeWriter:
         enter: Writes the units of a region at the current place.
         waits: Whether a node may wait.
         homes: The function that holds each node's variable.
-        index: Position of each node in the plan, and so in the record.
+        index: Position of each node in the plan.
+        keeper: Keeps times and outputs; None if nothing is recorded.
     """
 
     def __init__(
@@ -36,7 +38,7 @@ class NodeWriter:
         *,
         index: Mapping[str, int],
         homes: Mapping[str, Function],
-        record: bool,
+        keeper: Keeper | None,
         enter: Callable[[Function, Region], None],
         waits: Callable[[str], bool],
     ) -> None:
@@ -46,28 +48,33 @@ class NodeWriter:
         self._namespace = namespace
         self._index = index
         self._homes = homes
-        self._record = record
+        self._keeper = keeper
         self._enter = enter
         self._waits = waits
 
     def write(self, function: Function, node: Node) -> None:
         """Everything from the node's start to its end."""
-        origin = Origin(node.id)
-        slot = self._index[node.id] * 3
-        if self._record:
-            function.mark_start(slot, origin)
+        origin, keeper = Origin(node.id), self._keeper
+        if keeper is None:
+            self._write_result(function, node)
+            return
+        surely = self._regions.of[node.id] is self._regions.main
+        start = keeper.now(function, origin, surely=surely)
+        self._write_result(function, node)
+        end = keeper.now(function, origin, surely=surely)
+        output = keeper.keep(f"v_{node.id}", surely=surely)
+        keeper.span(node.id, start, end, output)
+
+    def _write_result(self, function: Function, node: Node) -> None:
         if node.id in self._regions.pinned:
-            function.write(f'{self._target(function, node)} = pins["{node.id}"]', origin)
+            function.write(f'{self._target(function, node)} = pins["{node.id}"]', Origin(node.id))
         elif node.fallback is None:
             self._write_value(function, node)
         else:
             self._write_with_fallback(function, node)
-        if self._record:
-            function.mark_end(slot + 1, origin)
 
     def _target(self, function: Function, node: Node) -> str:
-        name = function.assigns(f"v_{node.id}", self._homes[node.id])
-        return f"r[{self._index[node.id] * 3 + 2}] = {name}" if self._record else name
+        return function.assigns(f"v_{node.id}", self._homes[node.id])
 
     def _write_with_fallback(self, function: Function, node: Node) -> None:
         with function.block("try:"):

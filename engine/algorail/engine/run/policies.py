@@ -22,7 +22,7 @@ from algorail.engine.run.calls import Call
 from algorail.engine.run.context import NodeContext, RunContext
 from algorail.engine.run.memory import Memory, hash_of
 from algorail.engine.run.messages import code_of, info
-from algorail.engine.run.outcome import Attempt
+from algorail.engine.run.trace import Try
 
 _MISTAKES = (TypeError, AttributeError, NameError, AssertionError, NotImplementedError)
 """Errors of the block's own code: they come back the same."""
@@ -84,15 +84,15 @@ class Policed:
         if self._memory is None:
             return await self._tried(ctx, inputs)
         value, known = await self._memory.get(inputs, lambda: self._tried(ctx, inputs))
-        if known and ctx.trace is not None:
-            ctx.trace.extras.cached.add(self._index)
+        if known and ctx.record:
+            ctx.noted().cached.add(self._index)
         return value
 
     async def _tried(self, ctx: RunContext, inputs: Mapping[str, Any]) -> Any:
         attempt = 0
         while True:
             attempt += 1
-            started = ctx.trace.now() if ctx.trace is not None else 0
+            started = ctx.clock.monotonic() if ctx.record else 0.0
             try:
                 value = await self._once(ctx, attempt, inputs)
             except Exception as error:
@@ -155,11 +155,11 @@ class Policed:
         left = ctx.remaining()
         return None if left is not None and wait >= left else wait
 
-    def _note(self, ctx: RunContext, started: int, error: Exception | None) -> None:
-        if ctx.trace is not None:
-            tries = ctx.trace.extras.attempts.setdefault(self._index, [])
+    def _note(self, ctx: RunContext, started: float, error: Exception | None) -> None:
+        if ctx.record:
             told = None if error is None else info(error, self._node.id)
-            tries.append(Attempt(started, ctx.trace.now() - started, told))
+            tries = ctx.noted().tries.setdefault(self._index, [])
+            tries.append(Try(started, ctx.clock.monotonic(), told))
 
 
 def retries(error: Exception, retry: Retry) -> bool:

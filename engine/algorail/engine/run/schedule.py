@@ -8,7 +8,7 @@ its other predecessors itself. So there are no level barriers, and a region that
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
@@ -57,6 +57,18 @@ def schedule(
     fibres = _fibres(units, before, is_async)
     _inline_path(fibres, is_async)
     return _start_order(fibres, is_async)
+
+
+def batches(fibres: Sequence[Fibre]) -> Iterator[list[Fibre]]:
+    """The same order; tasks that can be started at once stand together, what runs in line stands alone."""
+    batch: list[Fibre] = []
+    for fibre in fibres:
+        if batch and (fibre.inline or batch[0].inline or not set(batch).isdisjoint(fibre.before)):
+            yield batch
+            batch = []
+        batch.append(fibre)
+    if batch:
+        yield batch
 
 
 def _reduced(units: list[str], uses: Callable[[str], AbstractSet[str]]) -> dict[str, set[str]]:

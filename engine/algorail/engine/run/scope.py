@@ -1,13 +1,14 @@
 """Tasks that live and die together: the first failure ends all of them at once.
 
 `asyncio.TaskGroup` does the same but costs a task and a wake-up for blocks that finish without waiting;
-here such a block is done before `start` returns (Python 3.12 and later) and leaves nothing behind.
+here such a block is done before `start` returns (Python 3.12 and later), and all of them share one task.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -18,6 +19,7 @@ _Task = asyncio.Task
 EAGER = sys.version_info >= (3, 12)
 
 _Coroutine = Coroutine[Any, Any, Any]
+Fibre = Callable[[], _Coroutine]
 
 
 class Scope:
@@ -34,23 +36,34 @@ class Scope:
 
     if EAGER:
 
-        def start(self, coroutine: _Coroutine) -> asyncio.Task[Any] | None:
-            """Run it up to its first wait, beside the owner. None if it is already done.
+        def start(self, *fibres: Fibre) -> list[asyncio.Task[Any] | None]:
+            """Run each up to its first wait, beside the owner. None stands for one that is already done.
+
+            Those that do not wait share a task, for a task is what costs most; one that waits keeps it to
+            itself, and the next ones get another.
 
             Raises:
-                BaseException: What the coroutine raised before it first waited.
+                BaseException: What one of them raised before it first waited.
             """
-            task = _Task(coroutine, loop=self._loop, eager_start=True)  # type: ignore[call-arg, unused-ignore]
-            if task.done():
-                task.result()
-                return None
-            return self._watched(task)
+            started: list[asyncio.Task[Any] | None] = [None] * len(fibres)
+            queue = deque(fibres)
+            try:
+                while queue:
+                    task = _Task(_lane(queue), loop=self._loop, eager_start=True)  # type: ignore[call-arg, unused-ignore]
+                    if task.done():
+                        task.result()
+                    else:
+                        started[-1 - len(queue)] = self._watched(task)
+            except BaseException:
+                queue.clear()
+                raise
+            return started
 
     else:
 
-        def start(self, coroutine: _Coroutine) -> asyncio.Task[Any] | None:
-            """Run it beside the owner, from the owner's next wait on."""
-            return self._watched(self._loop.create_task(coroutine))
+        def start(self, *fibres: Fibre) -> list[asyncio.Task[Any] | None]:
+            """Run each beside the owner, from the owner's next wait on."""
+            return [self._watched(self._loop.create_task(fibre())) for fibre in fibres]
 
     def _watched(self, task: asyncio.Task[Any]) -> asyncio.Task[Any]:
         if self._owner is None:
@@ -119,6 +132,12 @@ class Shared:
     async def close(self) -> None:
         """Cancel what nobody waits for any more."""
         await end(list(self._tasks.values()))
+
+
+async def _lane(queue: deque[Fibre]) -> None:
+    """One after the other, until one waits: by the time it goes on, other lanes have emptied the queue."""
+    while queue:
+        await queue.popleft()()
 
 
 async def end(tasks: list[asyncio.Task[Any]]) -> None:

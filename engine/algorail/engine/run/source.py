@@ -34,8 +34,9 @@ class Function:
     Attributes:
         header: Its `def` line.
         parent: The function it is nested in.
-        shared: Variables that functions nested in it assign; set to None at its start.
+        shared: Variables that functions nested in it assign, or only some runs; set to None at its start.
         borrowed: Variables of functions around it that it assigns.
+        reading: The variable into which the last line has read the clock, None if it did something else.
     """
 
     header: str
@@ -44,20 +45,20 @@ class Function:
     shared: dict[str, None] = field(default_factory=dict)
     borrowed: dict[str, None] = field(default_factory=dict)
     indent: int = 0
+    reading: str | None = None
     _placed: dict[int, int] = field(default_factory=dict)
-    _ended: int | None = None
 
     def write(self, text: str, origin: Origin = Origin()) -> None:  # frozen
         """Add a line at the current depth."""
         self.body.append(Line(self.indent, text, origin))
-        self._ended = None
+        self.reading = None
 
     def nest(self, header: str) -> Function:
         """A function inside this one, at the current depth."""
         inner = Function(header, self)
         self._placed[len(self.body)] = self.indent
         self.body.append(inner)
-        self._ended = None
+        self.reading = None
         return inner
 
     @contextmanager
@@ -67,7 +68,7 @@ class Function:
         self.indent += 1
         yield
         self.indent -= 1
-        self._ended = None
+        self.reading = None
 
     def assigns(self, name: str, home: Function) -> str:
         """Declare that this function assigns a variable of `home`; gives the name back."""
@@ -75,22 +76,6 @@ class Function:
             self.borrowed[name] = None
             home.shared[name] = None
         return name
-
-    def mark_start(self, slot: int, origin: Origin) -> None:
-        """Note the time at which a node starts; what ended just before shares the reading."""
-        if self._ended is not None:
-            last = self.body[self._ended]
-            assert isinstance(last, Line)  # noqa: S101  # `_ended` is only ever the index of a line
-            merged = last.text.replace(" = now()", f" = r[{slot}] = now()")
-            self.body[self._ended] = Line(last.indent, merged, last.origin)
-            self._ended = None
-        else:
-            self.write(f"r[{slot}] = now()", origin)
-
-    def mark_end(self, slot: int, origin: Origin) -> None:
-        """Note the time at which a node ended."""
-        self.write(f"r[{slot}] = now()", origin)
-        self._ended = len(self.body) - 1
 
     def render(self, indent: int = 0) -> Iterator[Line]:
         """All lines, with declarations at the top."""

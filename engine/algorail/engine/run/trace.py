@@ -1,7 +1,7 @@
-"""What happened in a run, as cheap to write as can be; read once, afterwards.
+"""What happened in a run, read once, afterwards.
 
-The hot path stores into one preallocated list. Nothing is copied: a block that changes its input in place
-changes the record too.
+Generated code hands over a tuple of values (`layout`); what only some runs have is noted apart. Nothing is
+copied: a block that changes its input in place changes the record too.
 """
 
 from __future__ import annotations
@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from algorail.engine.kit.clock import Clock
 from algorail.engine.kit.errors import Cancelled
-from algorail.engine.kit.ids import new_id
 from algorail.engine.plan.document import Node, Plan
 from algorail.engine.run.bindings import evaluate
+from algorail.engine.run.layout import Layout
 from algorail.engine.run.messages import info
 from algorail.engine.run.outcome import Attempt, BlockRecord, ErrorInfo, NodeStatus, RunRecord, RunStatus
 from algorail.engine.run.regions import eager_bindings
+
+if TYPE_CHECKING:
+    from algorail.engine.run.context import RunContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +41,33 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What all traces of a compiled plan have in common: the plan, the slots it needs, where time is read."""
+    """What all runs of a form of a compiled plan have in common."""
 
     plan: Plan
     identity: Identity
-    size: int
-    now: Callable[[], int]
-    wall_ns: Callable[[], int]
+    layout: Layout
+    clock: Clock
+
+    def kept(self, variables: Mapping[str, Any]) -> tuple[Any, ...]:
+        """What a run that failed leaves: as far as it got."""
+        return self, variables["inputs"], *map(variables.get, self.layout.names)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFailure:
+    """Why a node failed, and when (seconds of the run's clock)."""
+
+    at: float
+    error: ErrorInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One try of a node that has policies; seconds of the run's clock."""
+
+    start: float
+    end: float
+    error: ErrorInfo | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,66 +75,44 @@ class Child:
     """A sub-algorithm's run inside a node's; `position` is the item's in an `each`."""
 
     position: int
-    trace: Trace
+    context: RunContext
 
 
 @dataclass(slots=True)
-class Extras:
-    """What only some runs have, by the node's position in the plan."""
+class Notes:
+    """What only some runs have, by the node's position in the plan.
 
-    errors: dict[int, ErrorInfo] = field(default_factory=dict)
+    Attributes:
+        error: Why the run ended without a result.
+        ended: When it did, None if it has a result or still runs.
+    """
+
+    failures: dict[int, NodeFailure] = field(default_factory=dict)
     rescued: dict[int, ErrorInfo] = field(default_factory=dict)
-    attempts: dict[int, list[Attempt]] = field(default_factory=dict)
+    tries: dict[int, list[Try]] = field(default_factory=dict)
     children: dict[int, list[Child]] = field(default_factory=dict)
     cached: set[int] = field(default_factory=set)
+    error: BaseException | None = None
+    ended: float | None = None
 
 
 class Trace:
-    """A run while it runs and after.
+    """A run that has ended, to be read.
 
-    Attributes:
-        slots: Per node start, end, output; then the run's own. Written by generated code.
-        error: Why the run failed.
+    Args:
+        ctx: The run's context; it must have kept something.
     """
 
-    error: BaseException | None = None
-    _extras: Extras | None = None
+    __slots__ = ("_context", "_inputs", "_notes", "_source", "_values")
 
-    def __init__(
-        self,
-        source: Source,
-        slots: list[Any],
-        inputs: Mapping[str, Any],
-        run_id: str,
-        overrides: Mapping[str, Any] | None,
-    ) -> None:
-        # It does not keep the context, which keeps it: a cycle per run would feed the garbage collector.
-        self.slots = slots
-        self.inputs = inputs
-        self.run_id = run_id
-        self._overrides = overrides
-        self._source = source
-
-    @property
-    def extras(self) -> Extras:
-        """What only some runs have; made when first asked for."""
-        if self._extras is None:
-            self._extras = Extras()
-        return self._extras
-
-    def now(self) -> int:
-        """Nanoseconds on the scale of the slots."""
-        return self._source.now()
-
-    def failed(self, index: int, error: ErrorInfo) -> None:
-        """A node failed."""
-        self.extras.errors[index] = error
-        self.slots[index * 3 + 1] = self.now()
-
-    def end(self, error: BaseException) -> None:
-        """The run is over without a result."""
-        self.error = error
-        self.slots[-2] = self.now()
+    def __init__(self, ctx: RunContext) -> None:
+        if ctx.kept is None:
+            raise ValueError("this run has kept nothing")
+        self._context = ctx
+        self._source: Source
+        self._inputs: Mapping[str, Any]
+        self._source, self._inputs, *self._values = ctx.kept
+        self._notes = ctx.notes or Notes()
 
     def to_record(
         self,
@@ -126,24 +128,24 @@ class Trace:
             error: What the run's failure is recorded as, if the caller knows better.
             status: What became of the run, if the caller knows better.
         """
-        plan, own = self._source.plan, self._source.identity
-        known = identity or own
-        now, wall_ns = self.now(), self._source.wall_ns()
-        started = now if self.slots[-3] is None else self.slots[-3]
-        ended = now if self.slots[-2] is None else self.slots[-2]
-        self.run_id = self.run_id or new_id("run", now_ns=wall_ns)
-        if error is None and self.error is not None:
-            error = info(self.error)
+        source, failed = self._source, self._notes.error
+        known = identity or source.identity
+        whole = source.layout.whole
+        now, wall_ns = source.clock.monotonic(), source.clock.now_ns()
+        started = _first(self._values[whole.start], now)
+        ended = _first(self._values[whole.end], self._notes.ended, now)
+        if error is None and failed is not None:
+            error = info(failed)
         return RunRecord(
-            run_id=self.run_id,
-            algorithm=plan.name,
+            run_id=self._context.run_id,
+            algorithm=source.plan.name,
             version=known.version,
             plan_hash=known.plan_hash,
-            status=status or self._status(),
-            started_ns=wall_ns - (now - started),
-            duration_ns=ended - started,
-            inputs=dict(self.inputs),
-            output=self.slots[-1],
+            status=status or _run_status(failed),
+            started_ns=wall_ns - _ns(now - started),
+            duration_ns=_ns(ended - started),
+            inputs=dict(self._inputs),
+            output=self._values[whole.output],
             error=error,
             blocks=sorted(self._blocks(started, ended), key=lambda block: block.start_ns),
             alias=known.alias,
@@ -155,52 +157,40 @@ class Trace:
             labels=dict(known.labels),
         )
 
-    def _status(self) -> RunStatus:
-        if self.error is None:
-            return RunStatus.SUCCEEDED if self.slots[-2] is not None else RunStatus.RUNNING
-        if isinstance(self.error, asyncio.CancelledError | Cancelled):
-            return RunStatus.CANCELLED
-        return RunStatus.FAILED
-
-    def _blocks(self, started: int, ended: int) -> Iterator[BlockRecord]:
-        slots, extras = self.slots, self._extras or Extras()
-        plan = self._source.plan
-        pinned = self._overrides or {}
-        positions = {node.id: index for index, node in enumerate(plan.nodes)}
-
-        def read(name: str) -> Any:
-            index = positions.get(name)
-            if index is None:
-                return self.inputs[name] if name in self.inputs else plan.inputs[name].default
-            if slots[index * 3 + 1] is None:
-                raise _Absent
-            return slots[index * 3 + 2]
-
-        for index, node in enumerate(plan.nodes):
-            start, end, output = slots[index * 3 : index * 3 + 3]
-            if start is None:
+    def _blocks(self, started: float, ended: float) -> Iterator[BlockRecord]:
+        pinned, notes = self._context.overrides or {}, self._notes
+        for index, node in enumerate(self._source.plan.nodes):
+            span = self._source.layout.spans.get(node.id)
+            if span is None or (start := self._values[span.start]) is None:
                 continue
+            failure, end = notes.failures.get(index), self._values[span.end]
+            stopped = _first(end, failure.at if failure is not None else None, ended)
             yield BlockRecord(
                 node=node.id,
                 kind=node.kind,
-                status=_node_status(index, node.id in pinned, end is not None, extras),
-                start_ns=start - started,
-                duration_ns=max(0, (ended if end is None else end) - start),
-                output=output,
-                inputs={} if node.id in pinned else _inputs(node, read),
-                error=extras.errors.get(index) or extras.rescued.get(index),
-                attempts=self._attempts(index, started, extras),
+                status=_node_status(index, node.id in pinned, end is not None, notes),
+                start_ns=_ns(start - started),
+                duration_ns=_ns(stopped - start),
+                output=self._values[span.output],
+                inputs={} if node.id in pinned else _inputs(node, self._read),
+                error=failure.error if failure is not None else notes.rescued.get(index),
+                attempts=[_attempt(one, started) for one in notes.tries.get(index, ())],
                 children=[
-                    child.trace.to_record()
-                    for child in sorted(extras.children.get(index, ()), key=lambda one: one.position)
+                    Trace(child.context).to_record()
+                    for child in sorted(notes.children.get(index, ()), key=lambda one: one.position)
+                    if child.context.kept is not None
                 ],
             )
 
-    def _attempts(self, index: int, started: int, extras: Extras) -> list[Attempt]:
-        return [
-            Attempt(attempt.start_ns - started, attempt.duration_ns, attempt.error)
-            for attempt in extras.attempts.get(index, ())
-        ]
+    def _read(self, name: str) -> Any:
+        """The value of an input, or of a node that came to its end."""
+        plan = self._source.plan
+        if name in plan.inputs:
+            return self._inputs[name] if name in self._inputs else plan.inputs[name].default
+        span = self._source.layout.spans.get(name)
+        if span is None or self._values[span.end] is None:
+            raise _Absent
+        return self._values[span.output]
 
 
 def _inputs(node: Node, read: Callable[[str], Any]) -> dict[str, Any]:
@@ -218,13 +208,31 @@ class _Absent(Exception):
     """The node has no value in this run."""
 
 
-def _node_status(index: int, pinned: bool, ended: bool, extras: Extras) -> NodeStatus:
+def _node_status(index: int, pinned: bool, ended: bool, notes: Notes) -> NodeStatus:
     if pinned:
         return NodeStatus.PINNED
-    if index in extras.errors:
-        return NodeStatus.FAILED if index not in extras.rescued or not ended else NodeStatus.FALLBACK
     if not ended:
-        return NodeStatus.CANCELLED
-    if index in extras.rescued:
+        return NodeStatus.FAILED if index in notes.failures else NodeStatus.CANCELLED
+    if index in notes.rescued:
         return NodeStatus.FALLBACK
-    return NodeStatus.CACHED if index in extras.cached else NodeStatus.OK
+    return NodeStatus.CACHED if index in notes.cached else NodeStatus.OK
+
+
+def _run_status(error: BaseException | None) -> RunStatus:
+    if error is None:
+        return RunStatus.SUCCEEDED
+    cancelled = isinstance(error, asyncio.CancelledError | Cancelled)
+    return RunStatus.CANCELLED if cancelled else RunStatus.FAILED
+
+
+def _attempt(one: Try, started: float) -> Attempt:
+    return Attempt(_ns(one.start - started), _ns(one.end - one.start), one.error)
+
+
+def _first(*times: float | None) -> float:
+    """The first that is known."""
+    return next(time for time in times if time is not None)
+
+
+def _ns(seconds: float) -> int:
+    return max(0, round(seconds * 1e9))
