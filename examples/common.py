@@ -26,6 +26,7 @@ CALLERS = 8
 """Requests under way at once."""
 MARK = "made-by-a-demo"
 """The file that says that a state folder may be thrown away."""
+LOG = "server.log"
 
 console = Console(highlight=False)
 
@@ -124,7 +125,7 @@ class Server:
         """How large the record of all runs is on disk."""
         return sum(file.stat().st_size for file in (self.home / "runs").rglob("*") if file.is_file())
 
-    def try_it(self, algorithm: str, body: Mapping[str, Any]) -> str:
+    def curl(self, algorithm: str, body: Mapping[str, Any]) -> str:
         """A command that calls the algorithm by hand; address, key and inputs are in a file that it names."""
         file = self.home / "try.curl"
         escaped = json.dumps(json.dumps(body, separators=(",", ":")))
@@ -181,38 +182,54 @@ def _answers(announcement: Path) -> bool:
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class StartingServer:
+    """A server process that may not answer yet."""
+
+    home: Path
+    process: subprocess.Popen[bytes]
+
+    def ready(self) -> Server:
+        """Wait until it answers.
+
+        Raises:
+            SystemExit: If it ends, or takes more than a minute.
+        """
+        written = self.home / "server.json"
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if written.exists():
+                told = json.loads(written.read_text(encoding="utf-8"))
+                return Server(told["url"], told["key"], self.home)
+            time.sleep(0.05)
+        raise SystemExit(f"the server did not start:\n{(self.home / LOG).read_text(encoding='utf-8')}")
+
+
 @contextmanager
-def serving(home: Path, port: int = 0) -> Iterator[Server]:
+def serving(home: Path, port: int = 0) -> Iterator[StartingServer]:
     """`algorail up` in a process of its own, as in production; stopped when the block ends."""
-    log = home / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [_algorail(), "up", "--port", str(port)], stdout=output, stderr=subprocess.STDOUT
-        )
+    with (home / LOG).open("wb") as output:
+        command = [_algorail(), "up", "--port", str(port)]
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
     try:
-        yield _announced(home, process, log)
+        yield StartingServer(home, process)
     finally:
         process.terminate()
         process.wait(timeout=30)
 
 
-def _announced(home: Path, process: subprocess.Popen[bytes], log: Path) -> Server:
-    written = home / "server.json"
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        if written.exists():
-            told = json.loads(written.read_text())
-            return Server(told["url"], told["key"], home)
-        time.sleep(0.05)
-    raise SystemExit(f"the server did not start:\n{log.read_text()}")
+def try_it(server: Server, algorithm: str, body: Mapping[str, Any]) -> None:
+    """Say where the server is and how to call it by hand."""
+    title("Try it by hand")
+    fact("address", f"[bold]{server.url}[/] (`--stay`, or `make up`, leaves it running)")
+    fact("a call", server.curl(algorithm, body))
+    fact("its record", f"ALGORAIL_HOME={relative(server.home)} {relative(Path(_algorail()))} runs")
 
 
 def stay(server: Server) -> None:
     """Leave everything running until Ctrl+C."""
     console.print(Rule(style="dim"))
-    console.print(f"It goes on running at [bold]{server.url}[/] until Ctrl+C. In another shell:\n")
-    console.print(f"  export ALGORAIL_HOME={relative(server.home)}")
-    console.print(f"  {relative(Path(_algorail()))} runs")
+    console.print(f"It goes on running at [bold]{server.url}[/] until Ctrl+C.")
     try:
         while True:
             time.sleep(3_600)

@@ -33,13 +33,14 @@ class Digits:
     held_out_labels: NDArray[np.int64]
 
 
-def load() -> Digits:
-    """The digits that come inside scikit-learn."""
+def load(limit: int | None = None) -> Digits:
+    """The digits that come inside scikit-learn, only the first `limit` of those held out."""
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
     pixels = pixels.astype(np.float32)
-    return Digits(pixels[:HALF], labels[:HALF], pixels[HALF:], labels[HALF:])
+    end = None if limit is None else HALF + limit
+    return Digits(pixels[:HALF], labels[:HALF], pixels[HALF:end], labels[HALF:end])
 
 
 def prepare(digits: Digits, home: Path, step: Callable[[str], None]) -> dict[str, Path]:

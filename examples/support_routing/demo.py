@@ -39,24 +39,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     home = common.fresh_home(SETTINGS)
     learned, held_out = prepare.load()
     held_out = held_out[:: max(1, len(held_out) // options.limit)] if options.limit else held_out
-    with console.status("preparing") as status:
+    with console.status("preparing") as status, common.serving(home, options.port) as starting:
         folder = prepare.prepare(learned, home, options.embeddings, status.update)
         status.update("starting a replica of the model")
         with BlockingLocalHost(home) as host:
             host.deploy(embedder.NAME, folder, trust=options.embeddings == "minilm")
-            status.update("starting the server")
-            with common.serving(home, options.port) as server:
-                status.stop()
-                console.print(f"Algorail is up at [bold]{server.url}[/], embeddings: {options.embeddings}")
-                _publish(server)
-                _measure(server, held_out, len(learned))
-                _answers(server)
-                _inbox(server, held_out)
-                if options.stay:
-                    _try_it(server)
-                    common.stay(server)
-                else:
-                    _without_model(server, host)
+            server = starting.ready()
+            status.stop()
+            console.print(f"Algorail is up at [bold]{server.url}[/], embeddings: {options.embeddings}")
+            _publish(server)
+            _measure(server, held_out, len(learned))
+            _answers(server)
+            _inbox(server, held_out)
+            if not options.stay:
+                _without_model(server, host)
+            name, text = QUESTIONS[0]
+            common.try_it(server, "route_message", {"text": text, "name": name})
+            if options.stay:
+                common.stay(server)
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -76,8 +76,8 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
 def _publish(server: Server) -> None:
     title("Two algorithms: one routes a message, the other one an inbox")
     server.command("publish", f"{ALGORITHM}:route_inbox")
-    first = server.call("route_message", {"text": "hello"})
-    fact("first answer", f"after {first.seconds:.1f} s, once the workers of its own blocks had started")
+    replies, elapsed = server.call_all("route_message", [{"text": "hello"}] * common.CALLERS)
+    fact("first calls", f"{len(replies)} in {elapsed:.1f} s, while the workers of its own blocks started")
 
 
 def _measure(server: Server, messages: Sequence[Message], learned: int) -> None:
@@ -141,12 +141,6 @@ def _without_model(server: Server, host: BlockingLocalHost) -> None:
     host.remove(embedder.NAME)
     name, text = "Elif", "Tracking is silent, the courier has not brought my package"
     _conversation(name, text, server.call("route_message", {"text": text, "name": name}).output)
-
-
-def _try_it(server: Server) -> None:
-    title("Try it by hand")
-    name, text = QUESTIONS[0]
-    console.print(f"  {server.try_it('route_message', {'text': text, 'name': name})}")
 
 
 if __name__ == "__main__":
