@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import keyword
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal, Protocol, TypeAlias, overload
+from typing import Annotated, Any, Literal, Protocol, TypeAlias, TypeVar, overload
 
 import msgspec
 
@@ -41,6 +41,8 @@ from algorail.engine.plan.types import (
     VectorType,
     union_of,
 )
+
+_T = TypeVar("_T")
 
 INLINE_MICROS = 500.0
 """A search expected to take less runs on the event loop: handing it to a thread costs about 250 µs of CPU."""
@@ -155,8 +157,8 @@ class VectorSearch:
         query = loaded.query(vector)
         prepared = self._prepare(loaded, k, values)
         if prepared.micros <= INLINE_MICROS:
-            return self._answer(loaded, prepared, query)[0]
-        return (await _in_thread(self._answer, loaded, prepared, query))[0]
+            return self._answer_one(loaded, prepared, query)
+        return await _in_thread(self._answer_one, loaded, prepared, query)
 
     async def many(self, *, vectors: Sequence[Any], k: int | None = None, **values: Any) -> list[list[Hit]]:
         """The nearest rows of each vector."""
@@ -170,21 +172,24 @@ class VectorSearch:
         queries = loaded.queries(vectors)
         prepared = self._prepare(loaded, k, values)
         if prepared.micros * len(queries) <= INLINE_MICROS:
-            return self._answer(loaded, prepared, queries)
-        return await _in_thread(self._answer, loaded, prepared, queries)
+            return self._answer_many(loaded, prepared, queries)
+        return await _in_thread(self._answer_many, loaded, prepared, queries)
 
     def _prepare(self, loaded: LoadedIndex, k: int | None, values: Mapping[str, Any]) -> Prepared:
         config = self._config
         wanted: tuple[Clause, ...] = clauses(config.filter, values) if config.filter else ()
         return loaded.prepare(config.k if k is None else k, wanted, exact=config.exact)
 
-    def _answer(self, loaded: LoadedIndex, prepared: Prepared, queries: Matrix) -> list[list[Hit]]:
-        payload = self._config.payload
+    def _answer_one(self, loaded: LoadedIndex, prepared: Prepared, query: Matrix) -> list[Hit]:
+        scores, rows = loaded.search(prepared, query)
+        return loaded.hits(scores[0], rows[0], payload=self._config.payload)
+
+    def _answer_many(self, loaded: LoadedIndex, prepared: Prepared, queries: Matrix) -> list[list[Hit]]:
         lines = zip(*loaded.search(prepared, queries), strict=True)
-        return [loaded.hits(scores, rows, payload=payload) for scores, rows in lines]
+        return [loaded.hits(scores, rows, payload=self._config.payload) for scores, rows in lines]
 
 
-def _in_thread(answer: Callable[..., list[list[Hit]]], *inputs: Any) -> Awaitable[list[list[Hit]]]:
+def _in_thread(answer: Callable[..., _T], *inputs: Any) -> Awaitable[_T]:
     return asyncio.get_running_loop().run_in_executor(None, answer, *inputs)
 
 

@@ -24,6 +24,8 @@ from algorail.engine.kit.errors import InvalidInput
 
 MAX_K = 10_000
 _LARGEST = 2**63
+_ROUNDING = 1e-6
+"""A vector whose squared length is so near to one was brought to unit length in float32 already."""
 _FLOAT32 = np.dtype(np.float32)
 _read_payload = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
@@ -120,7 +122,8 @@ class LoadedIndex:
         if self.version.metric == "cosine":
             if not square:
                 raise _bad_vector("is the zero vector, which has no direction", "cosine needs a direction")
-            checked = checked * (1.0 / math.sqrt(square))
+            if abs(square - 1.0) > _ROUNDING:
+                checked = checked * (1.0 / math.sqrt(square))
         return checked[np.newaxis] if checked.flags.c_contiguous else checked[np.newaxis].copy()
 
     def prepare(self, k: int, wanted: tuple[Clause, ...] = (), *, exact: bool = False) -> Prepared:
