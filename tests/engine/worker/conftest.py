@@ -1,68 +1,153 @@
-"""Engines with counted blocks, workers in processes that can be killed."""
+"""A laboratory for asynchronous runs: counted blocks with gates, workers that fall silent on demand."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from pathlib import Path
+from collections import Counter
+from contextlib import asynccontextmanager
 from typing import Any
 
+import numpy as np
 import pytest
 
-from algorail.engine.block.kind import BlockKind, Effect
-from algorail.engine.plan import codec
+from algorail.engine.block.kind import Effect
+from algorail.engine.kit.errors import InvalidInput
 from algorail.engine.registry.kinds import InstalledKinds
 from algorail.engine.service.calls import Call
 from algorail.engine.service.engine import Engine
 from algorail.engine.service.principal import Principal, Scope
 from algorail.engine.service.settings import EngineSettings, Settings
+from algorail.engine.store import queue
 from algorail.engine.testing.fakes import kind_of
+from algorail.engine.worker.sweeper import Sweeper
+from algorail.engine.worker.worker import Worker
 
 ADMIN = Principal("key", "tests", Scope.ADMIN)
+SILENT = 0.001
+"""A lease that is over at once: without heartbeats its worker is taken for dead."""
 
 
-class Counter:
-    """Blocks that count how often each was called, by run and node."""
+class Gate:
+    """Holds every call of a node until it is opened."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[str, str]] = []
-        self.gates: dict[str, asyncio.Event] = {}
+        self.reached = asyncio.Event()
+        self.open = asyncio.Event()
 
-    async def step(self, ctx: Any, x: int) -> int:
-        self.calls.append((ctx.run_id, ctx.node_id))
-        gate = self.gates.get(ctx.node_id)
-        if gate is not None:
-            await gate.wait()
+
+class Blocks:
+    """Kinds whose calls are counted by node."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.keys: list[str] = []
+        self.gates: dict[str, Gate] = {}
+
+    async def step(self, ctx: Any, x: Any) -> Any:
+        self.calls[ctx.node_id] += 1
+        self.keys.append(ctx.effect_key())
+        if gate := self.gates.get(ctx.node_id):
+            gate.reached.set()
+            await gate.open.wait()
         return x + 1
 
-    def kinds(self) -> tuple[BlockKind, ...]:
+    def bear(self, x: Any) -> Any:
+        return {"vector": np.arange(3, dtype=np.float32) + x, "raw": b"\x00\xff", "big": 2**70}
+
+    def add_up(self, bundle: Any) -> int:
+        return int(bundle["vector"].sum()) + len(bundle["raw"]) + (bundle["big"] == 2**70)
+
+    def fail(self, x: Any) -> Any:
+        raise InvalidInput("it always fails", code="always-fails")
+
+    def kinds(self):
         return (
             kind_of(self.step, "step", wants_context=True),
             kind_of(self.step, "charge", wants_context=True, effect=Effect.WRITE, idempotent=False),
+            kind_of(self.bear, "bear"),
+            kind_of(self.add_up, "add_up"),
+            kind_of(self.fail, "fail"),
         )
 
 
-def chain(name: str, *kinds: str, **rest: Any) -> dict[str, Any]:
-    """A plan of steps that follow one another: `a` to `e` by default."""
-    nodes, before = [], "x"
-    for letter, kind in zip("abcdefgh", kinds or ("step",) * 5, strict=False):
-        nodes.append({"id": letter, "kind": f"{kind}@1", "inputs": {"x": {"ref": before}}})
-        before = letter
-    return {
-        "schema": "algorail/plan@1",
-        "name": name,
-        "inputs": {"x": {"type": "integer"}},
-        "output": {"type": "integer"},
-        "nodes": nodes,
-        "result": {"ref": before},
-        **rest,
-    }
+class Lab:
+    """An engine, what it publishes, and workers."""
+
+    def __init__(self, engine: Engine, blocks: Blocks) -> None:
+        self.engine = engine
+        self.blocks = blocks
+        self.asynchronous = engine.asynchronous
+
+    def gate(self, node: str) -> Gate:
+        return self.blocks.gates.setdefault(node, Gate())
+
+    def publish(
+        self, name: str, *kinds: str, output: str = "integer", alias: str = "prod", **rest: Any
+    ) -> None:
+        """A chain of nodes `a`, `b` … of these kinds; a kind may be a whole node."""
+        nodes, before = [], "x"
+        for letter, kind in zip("abcdefgh", kinds or ("step",) * 5, strict=False):
+            node = {"kind": f"{kind}@1"} if isinstance(kind, str) else kind
+            port = "bundle" if node["kind"] == "add_up@1" else "x"
+            nodes.append({"id": letter, "inputs": {port: {"ref": before}}, **node})
+            before = letter
+        plan = {
+            "schema": "algorail/plan@1",
+            "name": name,
+            "inputs": {"x": {"type": "integer"}},
+            "output": {"type": output},
+            "nodes": nodes,
+            "result": {"ref": before},
+            **rest,
+        }
+        self.engine.publishing.publish(ADMIN, name, plan, alias=alias)
+
+    def call(self, name: str, body: bytes = b'{"x": 1}', **rest: Any) -> Call:
+        return Call(algorithm=name, body=body, principal=ADMIN, **rest)
+
+    async def submit(self, name: str, body: bytes = b'{"x": 1}', **rest: Any) -> str:
+        return (await self.asynchronous.submit(self.call(name, body, **rest))).run_id
+
+    def row(self, run_id: str) -> queue.QueuedRun:
+        return self.asynchronous.outcome(run_id)
+
+    async def work(self, run_id: str = "") -> None:
+        """A worker takes one run and brings it to its end."""
+        worker = Worker(self.engine)
+        for run in await worker.claim(run_id=run_id):
+            await worker.work(run)
+
+    async def die_at(self, node: str) -> asyncio.Task[None]:
+        """A worker takes a run and falls silent inside a node; the sweeper notices."""
+        gate = self.gate(node)
+        worker = Worker(self.engine)
+        (run,) = await worker.claim()
+        task = asyncio.create_task(worker.work(run))
+        await gate.reached.wait()
+        gate.reached.clear()
+        while self.row(run.run_id).status == "running":
+            await self.sweep()
+        return task
+
+    async def sweep(self) -> list[str]:
+        rung: list[str] = []
+        await Sweeper(self.engine, rung.extend).sweep()
+        return rung
 
 
-def make_engine(home: Path, counter: Counter, **limits: Any) -> Engine:
-    settings = Settings(home=home, engine=EngineSettings(**{"async_lease": 3.0, **limits}))
-    return Engine(settings, kinds=InstalledKinds(points=[], extra=counter.kinds()))
+@pytest.fixture
+def lab(tmp_path):
+    """`async with lab() as it: …`; by default every worker in it counts as silent as soon as it is waited for."""
 
+    @asynccontextmanager
+    async def made(**limits: Any):
+        blocks = Blocks()
+        settings = Settings(home=tmp_path, engine=EngineSettings(**{"async_lease": SILENT, **limits}))
+        engine = Engine(settings, kinds=InstalledKinds(points=[], extra=blocks.kinds()))
+        await engine.start()
+        try:
+            yield Lab(engine, blocks)
+        finally:
+            await engine.aclose()
 
-def call(name: str, body: bytes = b'{"x": 1}', **rest: Any) -> Call:
-    return Call(algorithm=name, body=body, principal=ADMIN, **rest)
+    return made

@@ -38,6 +38,11 @@ class EmbeddedExecutor:
         self._runs: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
 
+    @property
+    def active(self) -> int:
+        """Runs that are worked on now."""
+        return len(self._runs)
+
     async def start(self) -> None:
         """Begin to claim."""
         self._worker.start()
