@@ -1,7 +1,9 @@
 """An overlay environment made for real, from a wheel in a folder: no network."""
 
 import asyncio
+import io
 import subprocess
+import tarfile
 import zipfile
 
 import pytest
@@ -70,6 +72,12 @@ def bundle(module: str = "shelf_here", requirements=(), **sources) -> Bundle:
     return Bundle(manifest, files)
 
 
+async def built_and_called(kind):
+    made = kind.build(kind.config(), None)
+    answer = made.call(*([Context()] if made.wants_context else []))
+    return await answer if made.is_async else answer
+
+
 def call_all(home, bundles, policy=DEFAULT_POLICY):
     by_digest = {one.digest: one.to_zip() for one in bundles}
 
@@ -79,9 +87,7 @@ def call_all(home, bundles, policy=DEFAULT_POLICY):
             answers = []
             for digest in by_digest:
                 kind = runner.kinds(digest, InstalledKinds([])).get("label@1")
-                made = kind.build(kind.config(), None)
-                answer = made.call(*([Context()] if made.wants_context else []))
-                answers.append(await answer if made.is_async else answer)
+                answers.append(await built_and_called(kind))
             return answers
         finally:
             await runner.aclose()
@@ -110,6 +116,36 @@ def test_a_package_that_does_not_exist_leaves_no_half_made_environment(tmp_path,
 def test_two_versions_of_one_module_run_side_by_side(tmp_path, mode):
     old, new = (bundle(**{"shelf_here.py": f"LABEL = {label!r}\n".encode()}) for label in ("old", "new"))
     assert call_all(tmp_path, [old, new], BundlePolicy(mode=mode)) == ["old", "new"]
+
+
+@pytest.mark.parametrize("mode", ["isolated", "trusted"])
+def test_a_bundle_s_kinds_are_known_without_running_any_of_it(tmp_path, mode):
+    broken = bundle(**{"shelf_here.py": b"raise RuntimeError('it runs')"})
+
+    async def main():
+        runner = BundleRunner(tmp_path, lambda _: broken.to_zip(), BundlePolicy(mode=mode))
+        kind = runner.kinds(broken.digest, InstalledKinds([])).get("label@1")
+        assert kind.signature(kind.config()).inputs == {}
+        with pytest.raises(Unavailable, match="RuntimeError: it runs") as caught:
+            await built_and_called(kind)
+        assert caught.value.code == "bundle-broken"
+        await runner.aclose()
+
+    asyncio.run(main())
+
+
+@pytest.mark.slow
+def test_installing_a_package_runs_none_of_it(tmp_path, wheels):
+    with tarfile.open(tmp_path / "wheels" / "setupshelf-1.0.tar.gz", "w:gz") as source:
+        script = (
+            f"open({str(tmp_path / 'ran')!r}, 'w')\nfrom setuptools import setup\nsetup(name='setupshelf')\n"
+        )
+        info = tarfile.TarInfo("setupshelf-1.0/setup.py")
+        info.size = len(script)
+        source.addfile(info, io.BytesIO(script.encode()))
+    with pytest.raises(Unavailable, match="setupshelf"):
+        environment.interpreter(["setupshelf"], "", tmp_path)
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize("digest", ["", "../../etc", "A" * 64, "0" * 63])

@@ -1,6 +1,7 @@
 """Real child processes: calls, crashes, endless loops, limits."""
 
 import asyncio
+import dataclasses
 import sys
 import textwrap
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from algorail.engine.kit.errors import BlockFailed, Unavailable
+from algorail.engine.registry.bundles import wire
 from algorail.engine.registry.bundles.pool import Pool
 from algorail.engine.registry.bundles.process import Launch
 
@@ -44,6 +46,18 @@ def talk(context):
 def spin():
     while True: pass
 
+def hold(began, go):
+    open(began, "w").close()
+    while not os.path.exists(go):
+        time.sleep(0.005)
+    return "held"
+
+def babble(frame):
+    os.write(int(sys.argv[1]), frame)
+    time.sleep(60)
+
+hold = make("hold", hold)
+babble = make("babble", babble)
 echo = make("echo", lambda value: value)
 pid = make("pid", os.getpid)
 die = make("die", lambda: os._exit(3))
@@ -58,6 +72,8 @@ unpackable = make("unpackable", lambda: object())
 """
 
 NAMES = [
+    "hold",
+    "babble",
     "echo",
     "pid",
     "die",
@@ -242,3 +258,81 @@ def test_a_bundle_that_kills_its_process_while_importing_is_told_with_its_last_w
         assert caught.value.code == "bundle-crashed"
 
     with_pool(launch(tmp_path, "print('farewell', flush=True); os._exit(1)", ["echo"]), work)
+
+
+async def until(condition):
+    while not condition():
+        await asyncio.sleep(0.005)
+
+
+def test_a_call_that_gives_up_waiting_for_its_turn_harms_nobody(tmp_path):
+    began, go = tmp_path / "began", tmp_path / "go"
+
+    async def work(pool, call):
+        holding = asyncio.create_task(call("hold", began=str(began), go=str(go)))
+        await until(began.exists)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(call("echo", value=1), 0.05)
+        await asyncio.sleep(0.15)
+        go.touch()
+        assert await holding == "held"
+        await until(lambda: not pool.busy)
+
+    with_pool(launch(tmp_path), work)
+
+
+def test_calls_behind_an_endless_loop_move_to_the_next_child(tmp_path):
+    async def work(pool, call):
+        await call("pid")
+        spinning = asyncio.create_task(call("spin_here"))
+        await until(lambda: any(one.begun for one in pool._processes[0].calls.values()))
+        behind = asyncio.create_task(call("echo", value=7))
+        await until(lambda: len(pool._processes[0].calls) == 2)
+        spinning.cancel()
+        assert await behind == 7
+        await asyncio.gather(spinning, return_exceptions=True)
+
+    with_pool(launch(tmp_path), work)
+
+
+def test_callers_in_a_hurry_do_not_keep_a_child_from_ever_being_ready(tmp_path):
+    imports, go = tmp_path / "imports", tmp_path / "go"
+    slow = f"""
+open({str(imports)!r}, "a").write("i")
+while not os.path.exists({str(go)!r}):
+    time.sleep(0.005)
+echo = make("echo", lambda value: value)
+"""
+
+    async def work(pool, call):
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(call("echo", value=1), 0.02)
+        go.touch()
+        assert await call("echo", value=2) == 2
+        assert imports.read_text() == "i"
+
+    with_pool(launch(tmp_path, slow, ["echo"]), work)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [b"\xff\xff\xff\xff", b"\x00\x00\x00\x01\xc0", wire.frame(("error", 0, {"surprise": 1}))],
+    ids=["too long", "no message", "unknown fields"],
+)
+def test_a_child_that_breaks_the_protocol_fails_its_calls_and_is_replaced(tmp_path, frame):
+    async def work(_pool, call):
+        with pytest.raises(BlockFailed) as caught:
+            await call("babble", frame=frame)
+        assert caught.value.code == "bundle-crashed"
+        assert await call("echo", value=1) == 1
+
+    with_pool(launch(tmp_path), work)
+
+
+def test_an_interpreter_that_is_not_there_is_said_so_and_leaves_nothing_open(tmp_path):
+    async def work(_pool, call):
+        with pytest.raises(Unavailable, match="cannot be started: No such file"):
+            await call("echo", value=1)
+
+    with_pool(dataclasses.replace(launch(tmp_path), python=tmp_path / "python"), work)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import msgspec
+
 from algorail.engine.kit.clock import Clock
 from algorail.engine.plan.signature import Port, Signature
 
@@ -112,7 +113,8 @@ class Runner:
     in_thread: bool = False
 
 
-C = TypeVar("C", bound=msgspec.Struct)
+class NoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The configuration of a block that has none, such as a user's own: what varies is a port."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +166,7 @@ __all__ = [
     "CallContext",
     "Effect",
     "Kinds",
+    "NoConfig",
     "Port",
     "Runner",
     "Secrets",

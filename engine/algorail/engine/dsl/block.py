@@ -8,9 +8,16 @@ import re
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, cast, get_args, overload
 
-import msgspec
-
-from algorail.engine.block.kind import BlockKind, CallContext, Effect, Port, Runner, Services, Signature
+from algorail.engine.block.kind import (
+    BlockKind,
+    CallContext,
+    Effect,
+    NoConfig,
+    Port,
+    Runner,
+    Services,
+    Signature,
+)
 from algorail.engine.dsl.annotations import port_types, resolved_signature
 from algorail.engine.dsl.convert import Convert, converter, is_plain
 from algorail.engine.dsl.misuse import misuse
@@ -21,10 +28,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 EffectName: TypeAlias = Literal["pure", "read", "write"] | Effect
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
-
-
-class NoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A user's block has no configuration; its parameters are its inputs."""
 
 
 class Block(Placeable):

@@ -7,19 +7,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
-from algorail.engine.block.kind import BlockKind, Effect, Runner
+from algorail.engine.block.kind import BlockKind, Effect, NoConfig, Runner
 from algorail.engine.kit.clock import SYSTEM_CLOCK, Clock
 from algorail.engine.kit.errors import NotFound
 from algorail.engine.plan.signature import Port, Signature
 from algorail.engine.plan.types import AnyType
 
 T = TypeVar("T")
-
-
-class NoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The configuration of a block that has none."""
 
 
 def kind_of(

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from algorail.engine.block.kind import BlockKind, Runner
+from algorail.engine.block.kind import BlockKind, NoConfig, Runner
 from algorail.engine.kit.errors import InvalidInput, NotFound
 from algorail.engine.plan.signature import Port, Signature
 from algorail.engine.plan.types import (
@@ -25,10 +25,6 @@ from algorail.engine.plan.types import (
 
 _POINT = ObjectType({"x": Field(INTEGER), "y": Field(NUMBER), "tag": Field(STRING)}, title="Point")
 _SMALL = 1_000
-
-
-class NoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A configuration without settings."""
 
 
 def simple_kind(

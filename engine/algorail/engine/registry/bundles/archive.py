@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
 import msgspec
 
+from algorail.engine.block.kind import Effect
 from algorail.engine.kit.errors import InvalidInput, LimitExceeded
 
 MANIFEST = "bundle.json"
 MAX_FILES = 500
 MAX_BYTES = 20_000_000
 """Unpacked size of all files together."""
+MAX_PATH = 200
+"""Characters of a source's path, so that every file system takes it."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_SOURCE = re.compile(r"(?:[\w-]+/)*[\w-]+\.py")
+_KEY = re.compile(r"[a-z][a-z0-9_]{0,63}@[1-9][0-9]{0,5}")
+
+
+class PortEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An input of a block: its type as JSON Schema, and what it is without a value."""
+
+    schema: Mapping[str, Any]
+    required: bool
+    default: Any = None
+    doc: str = ""
 
 
 class BlockEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,16 +43,16 @@ class BlockEntry(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         module: Module that defines it.
         name: Its attribute in that module.
-        inputs: Ports: JSON Schema, required, default, doc.
+        inputs: Its ports by name.
         output: JSON Schema of the output.
-        effect: `pure`, `read` or `write`.
+        effect: What it does to the world.
     """
 
     module: str
     name: str
-    inputs: Mapping[str, Mapping[str, Any]]
+    inputs: Mapping[str, PortEntry]
     output: Mapping[str, Any]
-    effect: str = "pure"
+    effect: Effect = Effect.PURE
     idempotent: bool = True
     summary: str = ""
     doc: str = ""
@@ -92,11 +107,25 @@ def file_hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+)
+"""What `zipfile` raises for bytes that are no zip of ours."""
+
+
 def from_zip(data: bytes) -> Bundle:
     """Read and check a bundle; nothing in it is run.
 
     Raises:
-        InvalidInput: `bundle-invalid`, if it is no zip, a path leaves its folder, a member is a link,
+        InvalidInput: `bundle-invalid`, if it is no zip, holds anything but Python sources and the manifest,
             or the content does not match the manifest.
         LimitExceeded: `bundle-too-large`.
     """
@@ -105,14 +134,16 @@ def from_zip(data: bytes) -> Bundle:
             members = _checked_members(archive)
             manifest = msgspec.json.decode(archive.read(MANIFEST), type=Manifest)
             sources = {info.filename: archive.read(info) for info in members if info.filename != MANIFEST}
-    except (zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, RuntimeError, EOFError) as error:
-        raise _invalid(f"not a bundle: {error}") from error
     except msgspec.DecodeError as error:
         raise _invalid(f"{MANIFEST} does not read: {error}") from error
+    except _UNREADABLE as error:
+        raise _invalid(f"not a bundle: {error}") from error
     if manifest.format != 1:
         raise _invalid(f"bundle format {manifest.format} is unknown here", "update this server")
     if {path: file_hash(source) for path, source in sources.items()} != dict(manifest.files):
         raise _invalid("the files do not match the manifest", "pack it again with `algorail publish`")
+    for key, entry in manifest.blocks.items():
+        _check_block(key, entry, manifest)
     return Bundle(manifest, sources)
 
 
@@ -128,21 +159,26 @@ def _checked_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     if len({info.filename for info in members}) != len(members):
         raise _invalid("a path stands in it twice")
     for info in members:
-        check_path(info.filename)
-        if stat.S_ISLNK(info.external_attr >> 16):
-            raise _invalid(f"{info.filename!r} is a link")
+        _check_member(info)
     return members
 
 
-def check_path(path: str) -> None:
-    """Refuse a path that is not a plain relative one.
+def _check_member(info: zipfile.ZipInfo) -> None:
+    path = info.filename
+    if path != MANIFEST and (len(path) > MAX_PATH or not _SOURCE.fullmatch(path)):
+        raise _invalid(f"{path!r:.250} is not the path of a Python source in the bundle")
+    if stat.S_ISLNK(info.external_attr >> 16):
+        raise _invalid(f"{path!r} is a link")
+    if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise _invalid(f"{path!r} is compressed in another way than deflate")
 
-    Raises:
-        InvalidInput: `bundle-invalid`.
-    """
-    parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or "\\" in path or "\0" in path or ".." in parts or ":" in parts[0]:
-        raise _invalid(f"path {path!r} leaves the bundle")
+
+def _check_block(key: str, entry: BlockEntry, manifest: Manifest) -> None:
+    if not _KEY.fullmatch(key):
+        raise _invalid(f"{key!r:.100} is not the key of a block, such as 'rank@1'")
+    path = entry.module.replace(".", "/")
+    if not {f"{path}.py", f"{path}/__init__.py"} & manifest.files.keys() or not entry.name.isidentifier():
+        raise _invalid(f"the block {key!r} stands in no source of the bundle: {entry.module!r:.100}")
 
 
 def _member(path: str) -> zipfile.ZipInfo:

@@ -17,14 +17,21 @@ import tempfile
 import venv
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from algorail.engine.kit.errors import InvalidInput, Unavailable
+from algorail.engine.registry.bundles.process import scrubbed_environment
 
 INSTALL_SECONDS = 600.0
+_INSTALLER_VARIABLES = (
+    "PIP_", "HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+)  # fmt: skip
+"""What an installer needs to reach its package index."""
 
 
 def parse(requirements: Sequence[str], python: str = "") -> list[Requirement]:
@@ -90,12 +97,12 @@ def _make(target: Path, requirements: list[str]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
     try:
-        venv.create(building, with_pip=False, symlinks=os.name != "nt")
+        venv.create(building, with_pip=find_spec("pip") is None, symlinks=os.name != "nt")
         python = building / "bin" / "python"
         _overlay(building)
         _install(python, requirements)
         os.rename(building, target)  # noqa: PTH104  # atomic, and an existing target means another process won
-    except OSError as error:
+    except (OSError, subprocess.CalledProcessError) as error:
         if not target.exists():
             raise Unavailable(
                 f"the environment could not be made: {error}", code="bundle-environment"
@@ -113,9 +120,26 @@ def _overlay(environment: Path) -> None:
 
 
 def _install(python: Path, requirements: list[str]) -> None:
-    command = [str(python), "-m", "pip", "install", "--quiet", "--no-input", *requirements]
+    # Wheels only: building from source would run a stranger's code with the rights of the server.
+    command = [
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-input",
+        "--only-binary=:all:",
+        *requirements,
+    ]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)  # noqa: S603
+        done = subprocess.run(  # noqa: S603
+            command,
+            env=scrubbed_environment(also=_INSTALLER_VARIABLES),
+            capture_output=True,
+            text=True,
+            timeout=INSTALL_SECONDS,
+            check=False,
+        )
     except subprocess.TimeoutExpired as error:
         raise Unavailable(
             f"installing {', '.join(requirements)} took longer than {INSTALL_SECONDS:.0f} s",
@@ -126,6 +150,6 @@ def _install(python: Path, requirements: list[str]) -> None:
         raise Unavailable(
             f"installing {', '.join(requirements)} failed: {last}",
             code="bundle-environment",
-            cure="check the names and versions, and that this server reaches a package index",
+            cure="check the names and versions, that there are wheels, and that a package index is in reach",
             retryable=False,
         )

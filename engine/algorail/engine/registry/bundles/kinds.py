@@ -1,21 +1,18 @@
-"""A bundle's blocks as block kinds: their ports from the manifest, their code behind a pool."""
+"""A bundle's blocks as block kinds: their ports from the manifest, their code from wherever it is run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
-import msgspec
-
-from algorail.engine.block.kind import BlockKind, CallContext, Effect, Kinds, Runner, Services
+from algorail.engine.block.kind import BlockKind, CallContext, Kinds, NoConfig, Runner, Services
 from algorail.engine.plan.signature import Port, Signature
 from algorail.engine.plan.types import from_schema
 from algorail.engine.registry.bundles.archive import BlockEntry, Manifest
 from algorail.engine.registry.bundles.pool import Caller
 
-
-class NoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A user's own block has no configuration: what varies is a port."""
+Build: TypeAlias = Callable[[str, Services], Runner]
+"""Makes the block of that key ready to be called; nothing of a bundle is imported before."""
 
 
 class BundleKinds:
@@ -24,38 +21,52 @@ class BundleKinds:
     Args:
         manifest: The bundle's.
         installed: What else a plan may name.
-        caller: Gives the pool's `call`; asked only when a plan is built to run.
+        build: Asked only when a plan is built to run.
     """
 
-    def __init__(self, manifest: Manifest, installed: Kinds, caller: Callable[[], Caller]) -> None:
+    def __init__(self, manifest: Manifest, installed: Kinds, build: Build) -> None:
         self._installed = installed
-        self._kinds = {key: isolated_kind(key, entry, caller) for key, entry in manifest.blocks.items()}
+        self._kinds = {key: bundled_kind(key, entry, build) for key, entry in manifest.blocks.items()}
 
     def get(self, key: str) -> BlockKind:
         """The kind of that key (see `Kinds.get`)."""
         return self._kinds.get(key) or self._installed.get(key)
 
 
-def entry_signature(entry: BlockEntry) -> Signature:
-    """The ports of a bundled block, as its manifest states them."""
-    ports = {
-        name: Port(
-            from_schema(dict(port["schema"])),
-            required=bool(port["required"]),
-            default=port.get("default"),
-            doc=str(port.get("doc", "")),
-        )
-        for name, port in entry.inputs.items()
-    }
-    return Signature(ports, from_schema(dict(entry.output)))
+def bundled_kind(key: str, entry: BlockEntry, build: Build) -> BlockKind:
+    """The kind of one block of a bundle, as the manifest states it.
 
-
-def isolated_kind(key: str, entry: BlockEntry, caller: Callable[[], Caller]) -> BlockKind:
-    """A kind whose runner sends the call to a child of the bundle."""
+    Raises:
+        InvalidInput: If a port has no type that the engine knows.
+    """
     name, _, version = key.rpartition("@")
-    signature = entry_signature(entry)
+    ports = {
+        port: Port(from_schema(spec.schema), required=spec.required, default=spec.default, doc=spec.doc)
+        for port, spec in entry.inputs.items()
+    }
+    signature = Signature(ports, from_schema(entry.output))
+    return BlockKind(
+        name=name,
+        version=int(version),
+        summary=entry.summary,
+        config=NoConfig,
+        signature=lambda _config: signature,
+        build=lambda _config, services: build(key, services),
+        effect=entry.effect,
+        idempotent=entry.idempotent,
+        category="bundle",
+        doc=entry.doc,
+    )
 
-    def build(_config: NoConfig, _services: Services) -> Runner:
+
+def isolated(caller: Callable[[], Caller]) -> Build:
+    """Runners that send each call to a child of the bundle.
+
+    Args:
+        caller: Gives the pool's `call`.
+    """
+
+    def build(key: str, _services: Services) -> Runner:
         call_child = caller()
 
         async def call(context: CallContext, **inputs: Any) -> Any:
@@ -63,18 +74,7 @@ def isolated_kind(key: str, entry: BlockEntry, caller: Callable[[], Caller]) -> 
 
         return Runner(call=call, is_async=True, wants_context=True)
 
-    return BlockKind(
-        name=name,
-        version=int(version),
-        summary=entry.summary,
-        config=NoConfig,
-        signature=lambda _config: signature,
-        build=build,
-        effect=Effect(entry.effect),
-        idempotent=entry.idempotent,
-        category="bundle",
-        doc=entry.doc,
-    )
+    return build
 
 
 def _portable(context: CallContext) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from algorail.engine.block.kind import BlockKind
 from algorail.engine.kit.errors import InvalidInput
 from algorail.engine.plan.types import to_schema
-from algorail.engine.registry.bundles.archive import BlockEntry, Bundle, Manifest, file_hash
+from algorail.engine.registry.bundles.archive import BlockEntry, Bundle, Manifest, PortEntry, file_hash
 
 _SCRIPT = re.compile(r"(?m)^# /// script\s*$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 """Inline script metadata. Source: PEP 723, reference implementation."""
@@ -117,16 +117,13 @@ def _entry(kind: BlockKind, module: str, name: str) -> BlockEntry:
         module=module,
         name=name,
         inputs={
-            port: {
-                "schema": to_schema(spec.type),
-                "required": spec.required,
-                "default": spec.default,
-                "doc": spec.doc,
-            }
+            port: PortEntry(
+                schema=to_schema(spec.type), required=spec.required, default=spec.default, doc=spec.doc
+            )
             for port, spec in signature.inputs.items()
         },
         output=to_schema(signature.output),
-        effect=kind.effect.value,
+        effect=kind.effect,
         idempotent=kind.idempotent,
         summary=kind.summary,
         doc=kind.doc,

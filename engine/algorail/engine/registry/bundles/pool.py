@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from algorail.engine.kit.clock import SYSTEM_CLOCK, Clock
 from algorail.engine.kit.errors import AlgorailError, Unavailable
-from algorail.engine.registry.bundles.process import Launch, Process, start
+from algorail.engine.registry.bundles.process import Launch, NeverBegun, Process, start
 
 MAX_PAUSE = 30.0
 """Longest wait before a bundle whose children die at once is tried again, seconds."""
+
+MAX_CHILDREN = 3
+"""Children that may die before a call that waits in them begins."""
 
 
 class Pool:
@@ -28,8 +32,9 @@ class Pool:
         self._size = size
         self._clock = clock
         self._processes: list[Process] = []
-        self._starting = asyncio.Lock()
+        self._starting: asyncio.Task[None] | None = None
         self._launch: Launch | None = None
+        self._callers = 0
         self._failures = 0
         self._not_before = 0.0
         self._last_error: AlgorailError | None = None
@@ -38,16 +43,23 @@ class Pool:
 
     @property
     def busy(self) -> bool:
-        """Whether any call is under way."""
-        return any(process.calls for process in self._processes)
+        """Whether any call is under way or waits for a child."""
+        return bool(self._callers) or any(process.calls for process in self._processes)
 
     async def call(
         self, key: str, inputs: dict[str, Any], context: dict[str, Any], emit: Callable[[Any], None]
     ) -> Any:
         """Run a block of the bundle in one of its children (see `Process.call`)."""
         self.last_used = self._clock.monotonic()
-        process = await self._pick()
-        return await process.call(key, inputs, context, emit)
+        self._callers += 1
+        try:
+            for _ in range(MAX_CHILDREN):
+                process = await self._pick()
+                with contextlib.suppress(NeverBegun):
+                    return await process.call(key, inputs, context, emit)
+        finally:
+            self._callers -= 1
+        raise Unavailable(f"{MAX_CHILDREN} workers of a code bundle died in a row", code="bundle-crashed")
 
     async def warm(self) -> None:
         """Start the first child if there is none.
@@ -55,52 +67,68 @@ class Pool:
         Raises:
             Unavailable: If it does not start.
         """
-        await self._pick()
+        self._callers += 1
+        try:
+            await self._pick()
+        finally:
+            self._callers -= 1
 
     async def aclose(self) -> None:
         """End every child."""
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)
         processes, self._processes = self._processes, []
         await asyncio.gather(*(process.aclose() for process in processes))
 
     async def _pick(self) -> Process:
-        best = self._least_loaded()
-        if best is not None and (not best.calls or len(self._processes) >= self._size):
-            return best
-        async with self._starting:
-            await self._bury()
-            best = self._least_loaded()
-            if best is not None and (not best.calls or len(self._processes) >= self._size):
+        while True:
+            alive = [process for process in self._processes if process.alive]
+            best = min(alive, key=lambda process: len(process.calls), default=None)
+            if best is not None and (not best.calls or len(alive) >= self._size):
                 return best
-            return await self._start()
+            try:
+                await self._started()
+            except AlgorailError:
+                if best is not None and best.alive:
+                    return best
+                raise
 
-    def _least_loaded(self) -> Process | None:
-        alive = [process for process in self._processes if process.alive]
-        return min(alive, key=lambda process: len(process.calls)) if alive else None
+    async def _started(self) -> None:
+        """Wait for one more child. Its start belongs to no caller: it goes on when they give up.
 
-    async def _bury(self) -> None:
-        dead = [process for process in self._processes if not process.alive]
-        self._processes = [process for process in self._processes if process.alive]
-        self.restarts += len(dead)
-        await asyncio.gather(*(process.aclose() for process in dead))
+        Otherwise callers in a hurry would end every child before it is ready, and none would ever be.
+        """
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start())
+            self._starting.add_done_callback(self._start_ended)
+        await asyncio.shield(self._starting)
 
-    async def _start(self) -> Process:
+    def _start_ended(self, task: asyncio.Task[None]) -> None:
+        self._starting = None
+        if not task.cancelled():
+            task.exception()  # is kept in `_last_error`; perhaps nobody waits for it any more
+
+    async def _start(self) -> None:
+        await self._bury()
         if self._last_error is not None and self._clock.monotonic() < self._not_before:
             raise _again(self._last_error, self._not_before - self._clock.monotonic())
         try:
-            process = await self._launched()
+            if self._launch is None:
+                self._launch = await asyncio.to_thread(self._prepare)
+            self._processes.append(await start(self._launch))
         except AlgorailError as error:
             self._failures += 1
             self._last_error = error
             self._not_before = self._clock.monotonic() + min(MAX_PAUSE, 0.5 * 2**self._failures)
             raise
         self._failures, self._last_error = 0, None
-        self._processes.append(process)
-        return process
 
-    async def _launched(self) -> Process:
-        if self._launch is None:
-            self._launch = await asyncio.to_thread(self._prepare)
-        return await start(self._launch)
+    async def _bury(self) -> None:
+        dead = [process for process in self._processes if not process.alive]
+        self._processes = [process for process in self._processes if process.alive]
+        self.restarts += len(dead)
+        await asyncio.gather(*(process.aclose() for process in dead))
 
 
 def _again(error: AlgorailError, seconds: float) -> Unavailable:

@@ -24,6 +24,20 @@ _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "LD_LIB
 """The only variables a child inherits: it must not see keys or addresses of the server."""
 
 
+def scrubbed_environment(*, also: Sequence[str] = ()) -> dict[str, str]:
+    """The variables that other people's code may see.
+
+    Args:
+        also: Further names; one that ends with `_` means every name that begins with it.
+    """
+    families = tuple(name for name in also if name.endswith("_"))
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in _KEPT_VARIABLES or name in also or (families and name.startswith(families))
+    }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """How to start a child of a bundle.
@@ -45,11 +59,16 @@ class Launch:
     grace_seconds: float = 0.5
 
 
+class NeverBegun(Exception):
+    """The child died before it came to this call, which may therefore be given to another."""
+
+
 @dataclass(slots=True)
 class _Call:
     node: str
     answer: asyncio.Future[Any]
     emit: Callable[[Any], None]
+    begun: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -66,13 +85,21 @@ class Process:
     alive: bool = True
     _ids: itertools.count[int] = field(default_factory=itertools.count)
 
+    def __post_init__(self) -> None:
+        self.tasks.append(asyncio.create_task(self._log()))
+
+    def watch(self) -> None:
+        """Take its answers from now on."""
+        self.tasks.append(asyncio.create_task(self._listen()))
+
     async def call(
         self, key: str, inputs: dict[str, Any], context: dict[str, Any], emit: Callable[[Any], None]
     ) -> Any:
         """Run a block in the child.
 
         Raises:
-            BlockFailed: What the block raised, or `bundle-crashed` (retryable) if the child died.
+            BlockFailed: What the block raised, or `bundle-crashed` (retryable) if the child died meanwhile.
+            NeverBegun: If the child died before.
             TypeError: If the inputs are not plain data.
         """
         number = next(self._ids)
@@ -116,15 +143,20 @@ class Process:
         asyncio.get_running_loop().call_later(self.launch.grace_seconds, self._kill_if_stuck, number)
 
     def _kill_if_stuck(self, number: int) -> None:
-        if number in self.calls and self.alive:
+        call = self.calls.get(number)
+        # One that has not begun only waits for others, which are no worse for it.
+        if call is not None and call.begun and self.alive:
             logger.warning("a block did not stop when it was told to; its worker is killed")
             self.kill()
 
     async def _listen(self) -> None:
         try:
-            while True:
-                self._receive(await wire.read(self.reader))
-        except (asyncio.IncompleteReadError, ConnectionError, ValueError):
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                while True:
+                    self._receive(await wire.read(self.reader))
+        except (ValueError, TypeError) as error:
+            logger.error("the worker of a code bundle does not keep to the protocol: %s", error)
+        finally:
             self.kill()
             self._fail_all()
 
@@ -133,35 +165,41 @@ class Process:
         call = self.calls.get(number)
         if call is None:
             return
+        if verb == "begun":
+            call.begun = True
+            return
         if verb == "emit":
             call.emit(payload)
             return
-        self.calls.pop(number, None)
-        if call.answer.done():
-            return
-        if verb == "ok":
-            call.answer.set_result(payload)
-        else:
-            call.answer.set_exception(BlockFailed(**payload, node=call.node))
+        if not call.answer.done():
+            if verb == "ok":
+                call.answer.set_result(payload)
+            else:
+                call.answer.set_exception(BlockFailed(**payload, node=call.node))
+        del self.calls[number]
 
     def _fail_all(self) -> None:
         tail = f"; it last said: {self.last_lines[-1]}" if self.last_lines else ""
         for call in self.calls.values():
-            if not call.answer.done():
-                call.answer.set_exception(
-                    BlockFailed(
-                        f"the worker of this code bundle died{tail}",
-                        code="bundle-crashed",
-                        node=call.node,
-                        cure="see the server's log; the worker is replaced by itself",
-                        retryable=True,
-                    )
+            if call.answer.done():
+                continue
+            if not call.begun:
+                call.answer.set_exception(NeverBegun())
+                continue
+            call.answer.set_exception(
+                BlockFailed(
+                    f"the worker of this code bundle died{tail}",
+                    code="bundle-crashed",
+                    node=call.node,
+                    cure="see the server's log; the worker is replaced by itself",
+                    retryable=True,
                 )
+            )
         self.calls.clear()
 
-    async def _log(self, stream: asyncio.StreamReader) -> None:
+    async def _log(self) -> None:
         """Forward what the child prints; a line without an end is cut, never waited for."""
-        while chunk := await stream.read(4_096):
+        while self.child.stdout is not None and (chunk := await self.child.stdout.read(4_096)):
             for line in chunk.decode("utf-8", "replace").splitlines():
                 self.last_lines.append(line[:500])
                 logger.info("%s", line[:500])
@@ -171,25 +209,10 @@ async def start(launch: Launch) -> Process:
     """Start a child and wait until it has imported its bundle.
 
     Raises:
-        Unavailable: `bundle-broken` with what the import raised; `bundle-crashed`, if it dies; `bundle-slow`,
-            if it takes longer than `start_seconds`.
+        Unavailable: `bundle-broken` with what the import raised; `bundle-crashed`, if it does not start or
+            dies; `bundle-slow`, if it takes longer than `start_seconds`.
     """
-    ours, theirs = socket.socketpair()
-    with theirs:
-        child = await asyncio.create_subprocess_exec(
-            str(launch.python), "-I", "-m", "algorail.engine.registry.bundles.worker",
-            str(theirs.fileno()), str(launch.folder), str(launch.memory), *launch.blocks,
-            pass_fds=(theirs.fileno(),),
-            cwd=launch.folder,
-            env={name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-    reader, writer = await asyncio.open_connection(sock=ours)
-    process = Process(launch, child, reader, writer)
-    assert child.stdout is not None  # noqa: S101  # it is a pipe
-    process.tasks.append(asyncio.create_task(process._log(child.stdout)))  # noqa: SLF001
+    process = await _spawned(launch)
     try:
         await asyncio.wait_for(_ready(process), launch.start_seconds)
     except TimeoutError as error:
@@ -203,14 +226,41 @@ async def start(launch: Launch) -> Process:
     except BaseException:
         await process.aclose()
         raise
-    process.tasks.append(asyncio.create_task(process._listen()))  # noqa: SLF001
+    process.watch()
     return process
+
+
+async def _spawned(launch: Launch) -> Process:
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs:
+            child = await asyncio.create_subprocess_exec(
+                str(launch.python), "-I", "-m", "algorail.engine.registry.bundles.worker",
+                str(theirs.fileno()), str(launch.folder), str(launch.memory), *launch.blocks,
+                pass_fds=(theirs.fileno(),),
+                cwd=launch.folder,
+                env=scrubbed_environment(),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )  # fmt: skip
+        reader, writer = await asyncio.open_connection(sock=ours)
+    except OSError as error:
+        ours.close()
+        raise Unavailable(
+            f"the worker of a code bundle cannot be started: {error.strerror}", code="bundle-crashed"
+        ) from error
+    except BaseException:
+        ours.close()
+        raise
+    return Process(launch, child, reader, writer)
 
 
 async def _ready(process: Process) -> None:
     try:
         message = await wire.read(process.reader)
-    except (asyncio.IncompleteReadError, ConnectionError) as error:
+    except (asyncio.IncompleteReadError, ConnectionError, ValueError) as error:
+        process.kill()
         await process.child.wait()
         said = " / ".join(process.last_lines) or "nothing"
         raise Unavailable(

@@ -19,10 +19,10 @@ from algorail.engine.kit.clock import SYSTEM_CLOCK, Clock
 from algorail.engine.kit.errors import NotFound
 from algorail.engine.registry.bundles import environment
 from algorail.engine.registry.bundles.archive import MANIFEST, Bundle, Manifest, from_zip
-from algorail.engine.registry.bundles.kinds import BundleKinds
+from algorail.engine.registry.bundles.kinds import BundleKinds, isolated
 from algorail.engine.registry.bundles.pool import Caller, Pool
 from algorail.engine.registry.bundles.process import Launch
-from algorail.engine.registry.bundles.trusted import TrustedKinds
+from algorail.engine.registry.bundles.trusted import TrustedCode
 
 Policy: TypeAlias = Literal["isolated", "trusted"]
 Fetch: TypeAlias = Callable[[str], bytes]
@@ -67,6 +67,7 @@ class BundleRunner:
         self._policy = policy
         self._clock = clock
         self._pools: dict[str, Pool] = {}
+        self._trusted: dict[str, TrustedCode] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     def manifest(self, digest: str) -> Manifest:
@@ -94,8 +95,9 @@ class BundleRunner:
         manifest = self.manifest(digest)
         if self._policy.mode == "trusted":
             environment.parse(manifest.requirements, manifest.python)
-            return TrustedKinds(manifest, self.folder(digest), installed)
-        return BundleKinds(manifest, installed, lambda: self._caller(digest, manifest))
+            code = self._trusted.setdefault(digest, TrustedCode(manifest, self.folder(digest)))
+            return BundleKinds(manifest, installed, code.build)
+        return BundleKinds(manifest, installed, isolated(lambda: self._caller(digest, manifest)))
 
     async def warm(self, digest: str) -> None:
         """Start a worker of a bundle, so that its first caller need not wait.

@@ -12,50 +12,56 @@ import sys
 import threading
 from pathlib import Path
 
-from algorail.engine.block.kind import BlockKind, Kinds
+from algorail.engine.block.kind import BlockKind, Runner, Services
 from algorail.engine.kit.errors import Unavailable
 from algorail.engine.registry.bundles.archive import Manifest
 
 _importing = threading.Lock()
 
 
-class TrustedKinds:
-    """The blocks of one bundle, imported here, then the installed ones."""
+class TrustedCode:
+    """The code of one bundle, imported when a plan with it is first built to run."""
 
-    def __init__(self, manifest: Manifest, folder: Path, installed: Kinds) -> None:
-        self._installed = installed
-        self._kinds = {kind.key: kind for kind in _load(manifest, folder)}
+    def __init__(self, manifest: Manifest, folder: Path) -> None:
+        self._manifest = manifest
+        self._folder = folder
+        self._kinds: dict[str, BlockKind] | None = None
 
-    def get(self, key: str) -> BlockKind:
-        """The kind of that key (see `Kinds.get`)."""
-        return self._kinds.get(key) or self._installed.get(key)
+    def build(self, key: str, services: Services) -> Runner:
+        """A block of the bundle, ready to be called in this process.
+
+        Raises:
+            Unavailable: `bundle-broken`, if the bundle does not import.
+        """
+        with _importing:
+            if self._kinds is None:
+                self._kinds = _load(self._manifest, self._folder)
+        kind = self._kinds[key]
+        return kind.build(kind.config(), services)
 
 
-def _load(manifest: Manifest, folder: Path) -> list[BlockKind]:
+def _load(manifest: Manifest, folder: Path) -> dict[str, BlockKind]:
     local = {_top(path) for path in manifest.files}
-    with _importing:
-        hidden = {
-            name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in local
+    hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in local}
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    try:
+        found = {
+            key: getattr(importlib.import_module(entry.module), entry.name)
+            for key, entry in manifest.blocks.items()
         }
-        sys.path.insert(0, str(folder))
-        importlib.invalidate_caches()
-        try:
-            found = [
-                getattr(importlib.import_module(entry.module), entry.name)
-                for entry in manifest.blocks.values()
-            ]
-        except Exception as error:
-            raise Unavailable(
-                f"the code bundle does not import: {type(error).__name__}: {error}",
-                code="bundle-broken",
-                retryable=False,
-            ) from error
-        finally:
-            sys.path.remove(str(folder))
-            for name in [name for name in sys.modules if name.partition(".")[0] in local]:
-                del sys.modules[name]
-            sys.modules.update(hidden)
-    return [getattr(block, "kind", block) for block in found]
+    except Exception as error:
+        raise Unavailable(
+            f"the code bundle does not import: {type(error).__name__}: {error}",
+            code="bundle-broken",
+            retryable=False,
+        ) from error
+    finally:
+        sys.path.remove(str(folder))
+        for name in [name for name in sys.modules if name.partition(".")[0] in local]:
+            del sys.modules[name]
+        sys.modules.update(hidden)
+    return {key: getattr(block, "kind", block) for key, block in found.items()}
 
 
 def _top(path: str) -> str:

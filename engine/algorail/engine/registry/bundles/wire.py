@@ -1,7 +1,8 @@
 """What parent and child say to each other: length-prefixed msgpack frames over a socket pair.
 
 parent → child   ("call", id, block, inputs, context) · ("cancel", id)
-child → parent   ("ready", blocks) · ("ok", id, value) · ("error", id, fields) · ("emit", id, delta)
+child → parent   ("ready", blocks) · ("broken", fields)
+                 ("begun", id, None) · ("emit", id, delta) · ("ok", id, value) · ("error", id, fields)
 """
 
 from __future__ import annotations

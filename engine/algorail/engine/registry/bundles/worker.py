@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -100,20 +101,23 @@ class Child:
                 if verb == "call":
                     task = asyncio.create_task(self._answer(call_id, *rest))
                     self._calls[call_id] = task
+                    task.add_done_callback(partial(self._ended, call_id))
                 elif call_id in self._calls:
                     self._calls[call_id].cancel()
 
     async def _answer(self, call_id: int, key: str, inputs: dict[str, Any], context: dict[str, Any]) -> None:
+        self._send(("begun", call_id, None))
         try:
             value = await self._call(call_id, self._runners[key], inputs, context)
             message = wire.frame(("ok", call_id, value))
-        except asyncio.CancelledError:
-            message = wire.frame(("error", call_id, {"code": "cancelled", "message": "cancelled"}))
         except Exception as error:  # noqa: BLE001  # user code may raise anything; the parent gets it as data
             message = wire.frame(("error", call_id, _fields(error)))
-        finally:
-            self._calls.pop(call_id, None)
         self._writer.write(message)
+
+    def _ended(self, call_id: int, task: asyncio.Task[None]) -> None:
+        del self._calls[call_id]
+        if task.cancelled():  # perhaps before it began, so that only this is sure to be called
+            self._send(("error", call_id, {"code": "cancelled", "message": "cancelled"}))
 
     async def _call(
         self, call_id: int, runner: Runner, inputs: dict[str, Any], context: dict[str, Any]
