@@ -14,6 +14,7 @@ import msgspec
 import zstandard
 
 from algorail.engine.record.body import CHILD_HEAD, LEVEL, POSITIONS, VERSION
+from algorail.engine.record.finished import FinishedRun
 from algorail.engine.record.marks import HEAD_ITEMS, Mark
 from algorail.engine.record.masks import Masker
 from algorail.engine.record.shape import PLAIN, RecordShape
@@ -62,8 +63,10 @@ class RecordEncoder:
         self._inputs = ValueEncoder("full")
         self._compress = zstandard.ZstdCompressor(level=LEVEL, write_checksum=False).compress
 
-    def encode(self, record: RunRecord, shape: RecordShape) -> EncodedRun:
+    def encode(self, record: RunRecord | FinishedRun, shape: RecordShape) -> EncodedRun:
         """A run ready to be written, with nothing sensitive in row, body or messages."""
+        if isinstance(record, FinishedRun):
+            return self._encode_plain(record, shape) or self.encode(record.record(), shape)
         pass_ = _Pass(self._options, self._values, self._compress)
         inputs = pass_.own_inputs(record, shape, self._inputs)
         document = pass_.run(record, shape, inputs)
@@ -74,6 +77,30 @@ class RecordEncoder:
         head = pass_.head(record, shape)
         body = _PREFIX + self._compress(packed)
         return EncodedRun(head, body, tuple(pass_.apart.items()), len(packed) + pass_.apart_bytes)
+
+    def _encode_plain(self, run: FinishedRun, shape: RecordShape) -> EncodedRun | None:
+        """The same for a small run in which nothing is masked or failed: nearly every one."""
+        rows = run.rows() if shape.is_plain else None
+        kept = run.context.kept
+        if rows is None or kept is None:
+            return None
+        inputs = self._inputs.encode_plain(kept[1])
+        if inputs is None or len(inputs) > self._options.large:
+            return None
+        output = kept[run.source.whole[2]]
+        position = _last(output, [row[5] for row in rows])
+        document: list[Any] = [
+            msgspec.Raw(inputs),
+            None if position >= 0 else output,
+            position,
+            None,
+            {},
+            rows,
+        ]
+        packed = self._values.encode_plain(document)
+        if packed is None or len(packed) > self._options.whole:
+            return None
+        return EncodedRun(_plain_head(run), _PREFIX + self._compress(packed), (), len(packed))
 
 
 class _Pass:
@@ -227,12 +254,36 @@ def _itself(value: Any) -> Any:
 
 def _position(record: RunRecord) -> int:
     """The block whose output *is* the answer, so that it need not be written twice; -1 if there is none."""
-    output = record.output
-    if output is not None:
-        for position in range(len(record.blocks) - 1, -1, -1):
-            if record.blocks[position].output is output:
+    return _last(record.output, [block.output for block in record.blocks])
+
+
+def _last(value: Any, values: list[Any]) -> int:
+    """Where among the values this very object stands last; -1 if it does not."""
+    if value is not None:
+        for position in range(len(values) - 1, -1, -1):
+            if values[position] is value:
                 return position
     return -1
+
+
+def _plain_head(run: FinishedRun) -> RunHead:
+    source, (started, seconds) = run.source, run.times()
+    clock = source.clock
+    return RunHead(
+        run.run_id,
+        source.plan.name,
+        run.version,
+        run.plan_hash,
+        run.status.value,
+        clock.now_ns() - round((clock.monotonic() - started) * 1e9),
+        round(seconds * 1e9),
+        run.alias,
+        run.variant,
+        run.reason,
+        _text(run.unit),
+        "",
+        _text(run.trace_id),
+    )
 
 
 def _text(text: str) -> str:

@@ -30,6 +30,7 @@ class RecordShape:
         inputs: Masks of the inputs that have one.
         output: Mask of the answer, None if nothing in it is sensitive.
         is_sensitive: Whether anything in the plan is; only then are messages searched.
+        is_plain: Whether everything is recorded in full and as it is.
         child: The shape of a sub-algorithm by its plan hash; None keeps that run's values out of the record.
     """
 
@@ -38,6 +39,7 @@ class RecordShape:
     inputs: Mapping[str, Mask]
     output: Mask | None
     is_sensitive: bool
+    is_plain: bool
     child: Callable[[str], RecordShape | None]
 
     @classmethod
@@ -65,7 +67,8 @@ class RecordShape:
             name: mask for name, given in plan.inputs.items() if (mask := mask_of(given.type)) is not None
         }
         sensitive = bool(inputs or output or any(node.mask for node in nodes.values()))
-        return cls(plan, nodes, inputs, output, sensitive, child)
+        plain = not sensitive and all(node is PLAIN for node in nodes.values())
+        return cls(plan, nodes, inputs, output, sensitive, plain, child)
 
 
 def _node(mode: NodeRecordMode, mask: Mask | None) -> NodeShape:

@@ -7,7 +7,7 @@ copied: a block that changes its input in place changes the record too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from algorail.engine.kit.clock import Clock
 from algorail.engine.kit.errors import Cancelled
 from algorail.engine.plan.document import Node, Plan
 from algorail.engine.run.bindings import evaluate
-from algorail.engine.run.layout import Layout
+from algorail.engine.run.layout import Layout, Span
 from algorail.engine.run.messages import info
 from algorail.engine.run.outcome import Attempt, BlockRecord, ErrorInfo, NodeStatus, RunRecord, RunStatus
 from algorail.engine.run.regions import eager_bindings
@@ -39,14 +39,36 @@ class Identity:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
+Row = tuple[str, str, int, int, int]
+"""A node, its kind, and where in `kept` its start, end and output are."""
+
+_VALUES_FROM = 2
+"""In `kept`, source and inputs stand before the values of the layout."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What all runs of a form of a compiled plan have in common."""
+    """What all runs of a form of a compiled plan have in common.
+
+    Attributes:
+        rows: The nodes that may run, in the order of the plan.
+        whole: Where in `kept` the run's own start, end and result are.
+    """
 
     plan: Plan
     identity: Identity
     layout: Layout
     clock: Clock
+    rows: Sequence[Row] = field(init=False)
+    whole: tuple[int, int, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        spans = self.layout.spans
+        rows = [
+            (node.id, node.kind, *_places(spans[node.id])) for node in self.plan.nodes if node.id in spans
+        ]
+        object.__setattr__(self, "rows", rows)
+        object.__setattr__(self, "whole", _places(self.layout.whole))
 
     def kept(self, variables: Mapping[str, Any]) -> tuple[Any, ...]:
         """What a run that failed leaves: as far as it got."""
@@ -191,6 +213,10 @@ class Trace:
         if span is None or self._values[span.end] is None:
             raise _Absent
         return self._values[span.output]
+
+
+def _places(span: Span) -> tuple[int, int, int]:
+    return span.start + _VALUES_FROM, span.end + _VALUES_FROM, span.output + _VALUES_FROM
 
 
 def _inputs(node: Node, read: Callable[[str], Any]) -> dict[str, Any]:

@@ -1,0 +1,101 @@
+"""A run that succeeded, as the event loop leaves it: references only. The writer's thread makes the rest."""
+
+from __future__ import annotations
+
+from operator import itemgetter
+from typing import Any
+
+import msgspec
+
+from algorail.engine.record.body import POSITIONS
+from algorail.engine.run.context import RunContext
+from algorail.engine.run.outcome import NodeStatus, RunRecord, RunStatus
+from algorail.engine.run.trace import Identity, Source
+
+Row = tuple[str, str, int, int, int, Any]
+"""Node, kind, status, start and duration in nanoseconds, output: what `body` calls a block."""
+
+_OK = POSITIONS[NodeStatus.OK]
+_BY_START = itemgetter(3)
+
+
+class FinishedRun(msgspec.Struct):
+    """A run that succeeded, and why this version ran.
+
+    Attributes:
+        context: Of the run; it must have been recorded.
+        unit: The unit of a split, empty without one.
+        trace_id: Of the caller's trace.
+    """
+
+    context: RunContext
+    version: int
+    plan_hash: str
+    alias: str
+    variant: str
+    reason: str
+    unit: str
+    trace_id: str
+
+    @property
+    def run_id(self) -> str:
+        """Identity of the run."""
+        return self.context.run_id
+
+    @property
+    def status(self) -> RunStatus:
+        """Always the same: what failed is rare, and is recorded from a `RunRecord`."""
+        return RunStatus.SUCCEEDED
+
+    @property
+    def source(self) -> Source:
+        """What ran."""
+        if self.context.kept is None:
+            raise ValueError("this run was not recorded")
+        source: Source = self.context.kept[0]
+        return source
+
+    def times(self) -> tuple[float, float]:
+        """Start and duration, seconds of the run's clock."""
+        kept = self.context.kept or ()
+        start, end, _ = self.source.whole
+        return kept[start], kept[end] - kept[start]
+
+    def rows(self) -> list[Row] | None:
+        """Its blocks by start, if all of them simply worked; None if there is more to say."""
+        context = self.context
+        if context.notes is not None or context.overrides or context.kept is None:
+            return None
+        kept, source = context.kept, self.source
+        began = kept[source.whole[0]]
+        rows: list[Row] = []
+        for node, kind, start, end, output in source.rows:
+            started = kept[start]
+            if started is None:
+                continue
+            ended = kept[end]
+            if ended is None:
+                return None
+            offset, duration = round((started - began) * 1e9), round((ended - started) * 1e9)
+            rows.append((node, kind, _OK, offset, duration, kept[output]))
+        rows.sort(key=_BY_START)
+        return rows
+
+    def record(self) -> RunRecord:
+        """The run as plain objects."""
+        trace = self.context.trace
+        if trace is None:
+            raise ValueError("this run was not recorded")
+        identity = Identity(
+            version=self.version,
+            plan_hash=self.plan_hash,
+            alias=self.alias,
+            variant=self.variant,
+            reason=self.reason,
+            unit=self.unit,
+            trace_id=self.trace_id,
+        )
+        return trace.to_record(identity)
+
+
+__all__ = ["FinishedRun", "Row"]
