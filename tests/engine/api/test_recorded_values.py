@@ -21,7 +21,7 @@ VECTOR = VectorType(None)
 KINDS = (
     *SIMPLE_KINDS,
     simple_kind("scale", {"v": VECTOR}, VECTOR, lambda v: v * np.float32(0.5)),
-    simple_kind("widen", {"v": VECTOR, "n": INTEGER}, VECTOR, lambda v, n: np.tile(v, n)[:n]),
+    simple_kind("widen", {"v": VECTOR, "n": INTEGER}, VECTOR, lambda v, n: np.resize(v, (n,))),
     simple_kind("peak", {"v": VECTOR}, NUMBER, lambda v: float(v.max())),
     simple_kind("greet", {"who": replace(STRING, sensitivity="pii")}, INTEGER, lambda who: len(who) // 2),
 )

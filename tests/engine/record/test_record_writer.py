@@ -17,7 +17,8 @@ from algorail.engine.kit.errors import InvalidInput, Unavailable
 from algorail.engine.kit.ids import new_id
 from algorail.engine.plan.document import Input, Node, Plan, RecordPolicy, Ref
 from algorail.engine.plan.types import AnyType, ScalarType
-from algorail.engine.record.codec import RecordShape
+from algorail.engine.record.codec import RecordEncoder, RecordShape
+from algorail.engine.record.sizes import OBJECTS, UNKNOWN, Sizes
 from algorail.engine.record.store import RunFilter
 from algorail.engine.record.writer import RecordWriter, WriterOptions, is_sampled
 from algorail.engine.run.outcome import BlockRecord, NodeStatus, RunRecord, RunStatus
@@ -255,6 +256,101 @@ def test_the_window_bounds_bytes(store):
     store.broken = None
     writer.close()
     assert writer.stats().written + writer.stats().dropped == 40
+
+
+def test_the_window_bounds_bytes_of_runs_that_are_not_encoded_yet(store):
+    heavy = "x" * 100_000
+    writer = RecordWriter(store, options=WriterOptions(window_bytes=2_000_000, linger=0.0))
+    writer.offer(make_run(heavy), SHAPE)
+    finished(writer, lambda stats: stats.written == 1)
+    store.gate.clear()
+    store.entered.clear()
+    writer.offer(make_run(heavy), SHAPE)
+    store.entered.wait(5)
+    taken = [writer.offer(make_run(heavy), SHAPE) for _ in range(20)]
+    assert taken.count(True) == 4, "each is taken for 400 KB"
+    assert writer.stats().waiting_bytes < 2_000_000
+    store.gate.set()
+    writer.close()
+    assert len(store.ids) == 6
+
+
+def test_a_run_larger_than_the_window_is_taken_when_nothing_waits(store):
+    writer = RecordWriter(store, options=WriterOptions(window_bytes=1_000, linger=0.0))
+
+    async def main():
+        await writer.durable(make_run("x" * 100_000), SHAPE)
+        await writer.durable(make_run("x" * 100_000), SHAPE)
+
+    asyncio.run(main())
+    writer.close()
+    assert len(store.ids) == 2
+
+
+def test_sizes_rise_at_once_and_fall_slowly():
+    sizes = Sizes()
+    assert sizes.estimate("plan") == UNKNOWN
+    sizes.learn("plan", 10)
+    assert sizes.estimate("plan") == 10 * OBJECTS
+    sizes.learn("plan", 100_000)
+    high = sizes.estimate("plan")
+    assert high == 100_000 * OBJECTS
+    sizes.learn("plan", 10)
+    assert high * 0.9 < sizes.estimate("plan") < high
+    for _ in range(300):
+        sizes.learn("plan", 10)
+    assert sizes.estimate("plan") < 10 * OBJECTS + 16
+
+
+def test_sizes_forget_the_oldest_plans():
+    sizes = Sizes()
+    for number in range(3_000):
+        sizes.learn(str(number), 1)
+    assert sizes.estimate("0") == UNKNOWN
+    assert sizes.estimate("2999") == OBJECTS
+
+
+def test_what_the_store_complained_of_is_told(store):
+    writer = RecordWriter(store, options=QUICK)
+    store.broken = Unavailable("the storage is full", cure="free some space")
+
+    async def main():
+        with pytest.raises(Unavailable, match="the storage is full") as caught:
+            await writer.durable(make_run(), SHAPE, within=0.05)
+        assert caught.value.cure.startswith("free some space")
+
+    asyncio.run(main())
+    store.broken = None
+    writer.close()
+
+
+def test_nobody_waits_longer_than_the_operator_says(store):
+    options = WriterOptions(linger=0.0, retry_after=0.001, durable_timeout=0.02)
+    writer = RecordWriter(store, options=options)
+    store.broken = Unavailable("away")
+
+    async def main():
+        with pytest.raises(Unavailable):
+            await asyncio.wait_for(writer.durable(make_run(), SHAPE, within=60.0), 5)
+
+    asyncio.run(main())
+    store.broken = None
+    writer.close()
+
+
+def test_the_encoder_is_made_when_the_first_run_comes(store):
+    made = []
+
+    def encoder():
+        made.append(threading.current_thread().name)
+        return RecordEncoder()
+
+    writer = RecordWriter(store, options=QUICK, encoder=encoder)
+    assert made == []
+    for _ in range(3):
+        writer.offer(make_run(), SHAPE)
+    writer.close()
+    assert made == ["algorail-record"]
 
 
 def test_close_writes_what_waits(store):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any
 
@@ -26,6 +27,7 @@ class FinishedRun(msgspec.Struct):
         context: Of the run; it must have been recorded.
         unit: The unit of a split, empty without one.
         trace_id: Of the caller's trace.
+        labels: Whatever else is known.
     """
 
     context: RunContext
@@ -36,6 +38,7 @@ class FinishedRun(msgspec.Struct):
     reason: str
     unit: str
     trace_id: str
+    labels: Mapping[str, str]
 
     @property
     def run_id(self) -> str:
@@ -94,6 +97,7 @@ class FinishedRun(msgspec.Struct):
             reason=self.reason,
             unit=self.unit,
             trace_id=self.trace_id,
+            labels=self.labels,
         )
         return trace.to_record(identity)
 

@@ -15,7 +15,9 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
+from algorail.engine.kit.deadlines import Deadlines
 from algorail.engine.kit.errors import AlgorailError, Unavailable
 from algorail.engine.record.encoder import RecordEncoder
 from algorail.engine.record.shape import RecordShape
@@ -38,7 +40,8 @@ class WriterOptions:
         batch_bytes: Encoded bytes in one commit.
         linger: Seconds that offered runs may wait for company, so that fsync is shared.
         retry_after: Seconds before a failed commit is tried again.
-        durable_timeout: Seconds that a durable run waits if its caller names no deadline.
+        durable_timeout: Longest wait of a durable run in seconds, whatever its caller's deadline: a store
+            that is full or away does not come back while everybody waits.
     """
 
     window_runs: int = 4_096
@@ -124,6 +127,10 @@ class RecordWriter:
         self._sizes = Sizes()
         self._stats = WriterStats()
         self._wake = threading.Condition()
+        self._deadlines: WeakKeyDictionary[asyncio.AbstractEventLoop, Deadlines[_Waiter]] = (
+            WeakKeyDictionary()
+        )
+        self._failure: AlgorailError | None = None
         self._queue: deque[_Item] = deque()
         self._queue_bytes = 0
         self._ready: deque[_Ready] = deque()
@@ -144,7 +151,7 @@ class RecordWriter:
         """Return when the run is on disk.
 
         Args:
-            within: Seconds until the caller must answer; None means `durable_timeout`.
+            within: Seconds until the caller must answer; never more than `durable_timeout`.
 
         Raises:
             Unavailable: `record-unavailable` if it could not be committed in that time. The run stays in the
@@ -154,12 +161,16 @@ class RecordWriter:
         waiter = _Waiter(loop)
         if not self._put(record, shape, waiter):
             raise self._refusal("the record's window is full")
-        seconds = self._options.durable_timeout if within is None else max(0.0, within)
-        timer = loop.call_later(seconds, self._expire, waiter)
+        longest = self._options.durable_timeout
+        seconds = longest if within is None else min(max(0.0, within), longest)
+        deadlines = self._deadlines.get(loop)
+        if deadlines is None:
+            deadlines = self._deadlines[loop] = Deadlines(self._expire)
+        deadlines.add(waiter, time.monotonic() + seconds)
         try:
             await waiter.future
         finally:
-            timer.cancel()
+            deadlines.remove(waiter)
 
     def offer(self, record: RunRecord, shape: RecordShape) -> bool:
         """Record a run soon; False if it was dropped or sampled out (both are counted)."""
@@ -223,9 +234,13 @@ class RecordWriter:
                 self._stats.expired += 1
             waiter.future.set_exception(self._refusal("the record did not commit in time"))
 
-    @staticmethod
-    def _refusal(why: str) -> Unavailable:
-        return Unavailable(why, code="record-unavailable", cure=NOT_DURABLE_CURE, retry_after=1.0)
+    def _refusal(self, why: str) -> Unavailable:
+        """The error for a caller, with what the store last complained of and how to cure that."""
+        cure, failure = NOT_DURABLE_CURE, self._failure
+        if failure is not None:
+            why = f"{why}: {failure.message}"
+            cure = f"{failure.cure}; {cure}" if failure.cure else cure
+        return Unavailable(why, code="record-unavailable", cure=cure, retry_after=1.0)
 
     def _work(self) -> None:
         encoder = self._new_encoder()
@@ -296,6 +311,7 @@ class RecordWriter:
                 self._store.write([ready.run for ready in batch])
             except AlgorailError as error:
                 if error.retryable:
+                    self._failure = error
                     with self._wake:
                         self._stats.retries += 1
                     return False
@@ -303,6 +319,7 @@ class RecordWriter:
             except Exception as error:  # noqa: BLE001  # a defect of a store must not end the writer
                 self._discard(batch, error)
             else:
+                self._failure = None
                 with self._wake:
                     self._take(batch)
                     self._stats.written += len(batch)

@@ -19,6 +19,7 @@ from typing import ParamSpec, TypeVar
 
 from algorail.engine.kit.clock import SYSTEM_CLOCK, Clock
 from algorail.engine.kit.errors import AlgorailError
+from algorail.engine.record.store import RecordStore
 from algorail.engine.record.writer import RecordWriter, WriterOptions
 from algorail.engine.registry.bundles.runner import BundlePolicy, BundleRunner
 from algorail.engine.registry.kinds import InstalledKinds
@@ -64,6 +65,7 @@ class Engine:
         settings: What the operator says.
         kinds: Installed kinds; those of all installed packages unless a test brings its own.
         bundles: Runs code bundles; worker processes unless something else is given.
+        records: Where runs are kept; what fits the database unless something else is given. Closed with it.
         clock: Where runs read the time.
     """
 
@@ -73,12 +75,13 @@ class Engine:
         *,
         kinds: InstalledKinds | None = None,
         bundles: BundleKindsSource | None = None,
+        records: RecordStore | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         limits = settings.engine
         self.settings = settings
         self.database = Database(settings.database_url)
-        self.records = record_store(settings, self.database)
+        self.records = records or record_store(settings, self.database)
         self._form = RecordForm(settings)
         self.writer = RecordWriter(
             self.records,
