@@ -36,11 +36,14 @@ KEPT_FORMS = 32
 """Forms with other sets of pinned nodes that are kept compiled."""
 
 
+Run = Callable[[Mapping[str, Any], RunContext], Coroutine[Any, Any, Any]]
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """A plan's code for one way to run it: recorded or not, with these nodes pinned."""
 
-    run: Callable[[Mapping[str, Any], RunContext], Coroutine[Any, Any, Any]]
+    run: Run
     source: str
     needed: frozenset[str]
     """Nodes that some course of events may need."""
@@ -64,9 +67,8 @@ class CompiledPlan:
         self._forms: OrderedDict[tuple[bool, frozenset[str]], Form] = OrderedDict()
         self._recorded = self.form(record=True)
         self._plain: Form | None = None
-        # Blocks that do not ask for the context cannot tell one run without a record from another.
-        anonymous = plan.timeout is None and all(call.wants == "plain" for call in calls.values())
-        self._nobody = RunContext(record=False, clock=clock) if anonymous else None
+        self._anonymous: Run | None = None
+        self._nobody = RunContext(record=False, clock=clock)
 
     @property
     def source(self) -> str:
@@ -86,21 +88,37 @@ class CompiledPlan:
             asyncio.CancelledError: If the caller cancelled it.
         """
         if ctx is None:
-            ctx = self._nobody or RunContext(record=False, clock=self._clock)
-        form = self._recorded if ctx.record else self._plain or self._unrecorded()
-        if ctx.overrides:
-            form = self.form(ctx.record, frozenset(ctx.overrides))
+            if self._anonymous is not None:
+                return self._anonymous(inputs, self._nobody)
+            ctx = RunContext(record=False, clock=self._clock)
+        form = self._form_for(ctx)
         if ctx.timeout is None and ctx.deadline is None and self._timeout is None:
             return form.run(inputs, ctx)
         return self._timed(form, inputs, ctx)
+
+    def overseen(self, inputs: Mapping[str, Any], ctx: RunContext) -> Coroutine[Any, Any, Any]:
+        """As `run`, but without a timer: the caller looks after `ctx.deadline`.
+
+        It must not be later than the plan's own timeout allows. Who cancels the run for it says so to
+        `ctx.ended`.
+        """
+        return self._form_for(ctx).run(inputs, ctx)
 
     def with_calls(self, calls: Mapping[str, Call]) -> CompiledPlan:
         """The same plan with other calls for some nodes, such as answers from a record."""
         return CompiledPlan(self.plan, {**self.calls, **calls}, self.identity, self._clock) if calls else self
 
+    def _form_for(self, ctx: RunContext) -> Form:
+        if ctx.overrides:
+            return self.form(ctx.record, frozenset(ctx.overrides))
+        return self._recorded if ctx.record else self._plain or self._unrecorded()
+
     def _unrecorded(self) -> Form:
         """Compiled only for those who run without a record."""
         self._plain = self.form(record=False)
+        # Blocks that do not ask for the context cannot tell one run without a record from another.
+        if self._timeout is None and all(call.wants == "plain" for call in self.calls.values()):
+            self._anonymous = self._plain.run
         return self._plain
 
     async def _timed(self, form: Form, inputs: Mapping[str, Any], ctx: RunContext) -> Any:

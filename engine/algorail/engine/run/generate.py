@@ -137,17 +137,21 @@ class Generator:
                 self._write_units(function, fibre, set())
             return
         self._scopes += 1
-        scope = f"scope_{self._scopes}"
+        scope, reading = f"scope_{self._scopes}", function.reading
         function.write(f"{scope} = Scope()")
         with function.block("try:"):
+            # Making a scope, and leaving it, takes no time worth telling.
+            function.reading = reading
             tails = {fibre.tail for fibre in tasks}
             for batch in batches(fibres):
                 if batch[0].inline:
                     self._write_units(function, batch[0], tails)
                 else:
                     self._write_tasks(function, batch, tails, scope)
+            reading = function.reading
         with function.block("except BaseException as error:"):
             function.write(f"raise await {scope}.abort(error)")
+        function.reading = reading
 
     def _write_tasks(
         self, function: Function, batch: list[Fibre], tasks: AbstractSet[str], scope: str
