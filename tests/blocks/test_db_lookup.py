@@ -282,6 +282,7 @@ def test_sqlite_values(sqlite, look_up):
         ("mysql://user:hush@host/db", ConfigInvalid, "sqlite and postgresql"),
         ("nonsense", ConfigInvalid, "give it a url"),
         ({"pool": 3}, ConfigInvalid, "give it a url"),
+        ({"url": "sqlite:///people.db", "pool": "many"}, ConfigInvalid, "number of connections"),
         ({"url_from": "nowhere"}, NotFound, "nowhere"),
         ("sqlite:///missing.db", Unavailable, "does not answer"),
         ("postgresql://user:hush@127.0.0.1:1/db", Unavailable, "does not answer"),
@@ -315,6 +316,8 @@ def test_a_pool_is_shared(sqlite):
         ("SELECT set_config('transaction_read_only', 'off', true)", "before any query"),
         ("SELECT * FROM people FOR UPDATE", ""),
         ("SELECT lo_create(0)", "read-only"),
+        # What the reader of SQL takes for two strings is three statements to PostgreSQL.
+        (r"SELECT E'\''; COMMIT; DELETE FROM people; SELECT E'\''", "multiple commands"),
     ],
 )
 def test_postgres_only_reads(postgres, look_up, sql, says):
@@ -330,6 +333,12 @@ def test_postgres_timeout_cannot_be_lifted_from_inside(postgres, look_up):
     assert (
         look_up(postgres, "SELECT current_setting('statement_timeout')", shape="value", timeout=3.0) == "3s"
     )
+
+
+@pytest.mark.integration
+def test_a_number_that_is_none_is_no_integer(postgres, look_up):
+    config = {"shape": "value", "row": {"type": "integer"}}
+    assert failure(look_up, postgres, "SELECT 'Infinity'::numeric", **config).code == "invalid-input"
 
 
 @pytest.mark.integration

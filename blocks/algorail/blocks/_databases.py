@@ -197,7 +197,9 @@ def _maker(name: str, declared: Mapping[str, Any] | str, services: Services) -> 
             raise _unusable(name, cure) from None
         if "password" in settings:
             url = url.set(password=services.secrets.resolve(settings["password"]))
-        pool = int(settings.get("pool", POOL_SIZE))
+        pool = settings.get("pool", POOL_SIZE)
+        if type(pool) is not int or pool < 1:
+            raise _unusable(name, "pool is a number of connections, at least 1")
         match url.get_backend_name():
             case "sqlite":
                 return _Sqlite(name, _sqlite_engine(name, url, services.home, pool))

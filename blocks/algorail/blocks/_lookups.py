@@ -142,7 +142,7 @@ def _number(value: Decimal, name: str) -> Any:
     """Exact as text; a float or an integer only where the row declares one."""
     if name == "number":
         return float(value)
-    return int(value) if name == "integer" and value % 1 == 0 else str(value)
+    return int(value) if name == "integer" and value.is_finite() and value % 1 == 0 else str(value)
 
 
 def _untyped(value: Any) -> Any:

@@ -12,6 +12,7 @@ import httpx
 from algorail.blocks._addresses import AllowList
 from algorail.blocks._guarded import GuardedTransport
 from algorail.blocks._http_config import PARAMETER, HttpCallConfig, problems
+from algorail.blocks._retry_after import seconds_of
 from algorail.blocks._schemas import ports_from, schema_of, type_from
 from algorail.engine.block.kind import BlockKind, CallContext, Effect, Runner, Secrets, Services
 from algorail.engine.dsl import placed
@@ -224,8 +225,7 @@ def _status_error(host: str, response: httpx.Response) -> AlgorailError:
     message = f"{host} answers {status} {response.reason_phrase}".rstrip()
     details = {"status": status}
     if status in {408, 425, 429} or status >= 500:
-        after = response.headers.get("retry-after", "")
-        seconds = float(after) if after.isdecimal() else None
+        seconds = seconds_of(response.headers.get("retry-after"))
         return Unavailable(message, code="http-status", retry_after=seconds, details=details)
     cure = "give redirects=, or the address it leads to" if 300 <= status < 400 else ""
     return InvalidInput(message, code="http-status", cure=cure, details=details)

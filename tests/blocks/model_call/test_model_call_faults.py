@@ -72,12 +72,13 @@ def test_a_busy_model_is_asked_again_when_it_says(harness):
         assert len(busy.requests) == 2
 
 
-def test_a_busy_model_is_not_waited_for_beyond_the_deadline(harness):
-    with harness.Server(harness.answering({"error": "full"}, 503, retry_after="60")) as busy:
+@pytest.mark.parametrize(("said", "seconds"), [("60", 60), ("9" * 400, 3_600)])
+def test_a_busy_model_is_not_waited_for_beyond_the_deadline(harness, said, seconds):
+    with harness.Server(harness.answering({"error": "full"}, 503, retry_after=said)) as busy:
         harness.model(busy.url)
         with pytest.raises(Overloaded, match="full") as caught:
             harness.call(harness.block(**OIP), harness.Context(5), x=1.0)
-        assert (caught.value.code, caught.value.retry_after) == ("model-overloaded", 60)
+        assert (caught.value.code, caught.value.retry_after) == ("model-overloaded", seconds)
         assert len(busy.requests) == 1
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from algorail.blocks.model_call import call
 from algorail.engine.kit.errors import Unavailable
 
 STRING = {"type": "string"}
@@ -84,6 +85,16 @@ def test_a_stream_that_breaks_is_not_begun_again(harness):
         with pytest.raises(Unavailable) as caught:
             harness.call(harness.block(protocol="openai_chat", stream=True, timeout=5), ctx, prompt="Hi")
         assert (caught.value.code, ctx.deltas, len(server.requests)) == ("model-down", ["Hel"], 1)
+
+
+@pytest.mark.parametrize("chunk", [event("more and more"), b"data: a line without an end"])
+def test_a_stream_that_never_ends_is_cut(harness, monkeypatch, chunk):
+    monkeypatch.setattr(call, "MAX_RESPONSE", 1_000)
+
+    with harness.Server(streaming(*[chunk] * 100)) as server:
+        harness.model(server.url)
+        with pytest.raises(Unavailable, match="answered more than 1000 bytes"):
+            harness.call(harness.block(protocol="openai_chat", stream=True), prompt="Hi")
 
 
 @pytest.mark.parametrize("answer", [{"choices": []}, {"error": {}}, chat(None), chat(7)])

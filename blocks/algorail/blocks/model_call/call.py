@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import httpx
 import msgspec
 
+from algorail.blocks._retry_after import seconds_of
 from algorail.blocks.model_call.addresses import Address, Directory, Target
 from algorail.blocks.model_call.config import ModelCallConfig
 from algorail.blocks.model_call.protocols import CODECS, Codec, OpenAiChat, ServerSentEvents
@@ -183,7 +184,7 @@ class ModelCaller:
     ) -> Any:
         events = ServerSentEvents()
         parts: list[str] = []
-        async for chunk in response.aiter_raw():
+        async for chunk in self._chunks(response):
             for event in events.feed(chunk):
                 delta = codec.delta(event)
                 if delta:
@@ -193,7 +194,10 @@ class ModelCaller:
         return codec.finish("".join(parts))
 
     async def _read(self, response: httpx.Response) -> bytes:
-        parts: list[bytes] = []
+        return b"".join([chunk async for chunk in self._chunks(response)])
+
+    async def _chunks(self, response: httpx.Response) -> AsyncIterator[bytes]:
+        """The answer, piece by piece, as long as it is not too large altogether."""
         size = 0
         async for chunk in response.aiter_raw():
             size += len(chunk)
@@ -203,8 +207,7 @@ class ModelCaller:
                     code="model-bad-response",
                     retryable=False,
                 )
-            parts.append(chunk)
-        return b"".join(parts)
+            yield chunk
 
     def _refused(self, response: httpx.Response, body: bytes) -> NoReturn:
         status, text = response.status_code, _message(body)
@@ -212,7 +215,7 @@ class ModelCaller:
             raise Overloaded(
                 f"{self._label} is too busy ({status}): {text}",
                 code="model-overloaded",
-                retry_after=_retry_after(response.headers.get("retry-after")),
+                retry_after=seconds_of(response.headers.get("retry-after")),
             )
         if status == 504:
             raise Unavailable(f"{self._label} gave up in time: {text}", code="model-timeout")
@@ -233,10 +236,6 @@ class ModelCaller:
     @property
     def _label(self) -> str:
         return f"model {self._config.model or self._config.url!r}"
-
-
-def _retry_after(text: str | None) -> float | None:
-    return float(text) if text is not None and text.isdecimal() else None
 
 
 def _message(body: bytes) -> str:
