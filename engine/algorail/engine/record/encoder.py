@@ -89,14 +89,9 @@ class RecordEncoder:
             return None
         output = kept[run.source.whole[2]]
         position = _last(output, [row[5] for row in rows])
-        document: list[Any] = [
-            msgspec.Raw(inputs),
-            None if position >= 0 else output,
-            position,
-            None,
-            {},
-            rows,
-        ]
+        labels = {_text(key): _text(value) for key, value in run.labels.items()}
+        shown = None if position >= 0 else output
+        document: list[Any] = [msgspec.Raw(inputs), shown, position, None, labels, rows]
         packed = self._values.encode_plain(document)
         if packed is None or len(packed) > self._options.whole:
             return None

@@ -102,4 +102,6 @@ class FinishedRun(msgspec.Struct):
         return trace.to_record(identity)
 
 
-__all__ = ["FinishedRun", "Row"]
+Recordable = RunRecord | FinishedRun
+
+__all__ = ["FinishedRun", "Recordable", "Row"]
