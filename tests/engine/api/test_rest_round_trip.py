@@ -117,7 +117,9 @@ def test_a_split_is_sticky_and_says_why(client, publish, build):
     run_id = invoke(client, "split", {"x": 0}, **{"x-algorail-version": "@durable"}).headers[
         "x-algorail-run-id"
     ]
-    assert client.get(f"/v1/runs/{run_id}").json()["reason"] == "split:no-unit"
+    run = client.get(f"/v1/runs/{run_id}").json()
+    assert run["reason"] == "split:no-unit"
+    assert run["labels"] == {"split.epoch": "2", "split.propensity": "1"}
 
 
 def test_the_unit_may_be_an_input_field(client, publish, build):

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from algorail.engine.kit.errors import InvalidInput, LimitExceeded, NotFound, Overloaded
+from algorail.engine.kit.errors import Conflict, InvalidInput, LimitExceeded, NotFound, Overloaded
 from algorail.engine.run.outcome import RunStatus
 from algorail.engine.store import queue
 from algorail.engine.worker.embedded import EmbeddedExecutor
@@ -33,6 +33,22 @@ def test_a_run_is_acknowledged_done_and_on_record(lab):
             with it.engine.database.read() as tx:
                 assert queue.checkpoints(tx, run_id) == {}
                 assert queue.doorbells(tx) == []
+
+    asyncio.run(scenario())
+
+
+def test_a_split_is_on_record_with_its_state_and_chance(lab):
+    async def scenario():
+        async with lab() as it:
+            it.publish("five")
+            it.publish("five", "step", "step")
+            it.engine.aliases.split(it.call("five", b"{}").principal, "five", "prod", {"1": 3, "2": 1})
+            run_id = await it.submit("five", unit="u1")
+            await it.work()
+            document = it.asynchronous.read(run_id)
+            chance = {"1": "0.75", "2": "0.25"}[document["variant"]]
+            assert document["reason"] == "split:assigned"
+            assert document["labels"] == {"split.epoch": "2", "split.propensity": chance}
 
     asyncio.run(scenario())
 
@@ -118,6 +134,34 @@ def test_a_write_whose_outcome_is_unknown_needs_attention(lab):
             assert it.blocks.calls == {"a": 1, "b": 1}
             assert it.asynchronous.read(run_id)["queue"]["committed"] == ["a"]
             assert (await it.asynchronous.cancel(run_id))["status"] == "cancelled"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("decision", "calls", "output"), [("happened", 1, b"8"), ("repeat", 2, b"4")])
+def test_a_person_decides_what_an_unsure_write_did(lab, decision, calls, output):
+    async def scenario():
+        async with lab() as it:
+            it.publish("pay", "step", "charge", "step")
+            run_id = await it.submit("pay")
+            silent = await it.die_at("b")
+            it.gate("b").open.set()
+            await silent
+            await it.work()
+            by = it.call("pay").principal
+            resume = it.engine.attention.resume
+            for wrong in ({}, {"a": 1}, {"b": 1, "c": 2}):
+                with pytest.raises(InvalidInput, match="named once"):
+                    resume(by, run_id, outputs=wrong, repeat=[])
+            outputs, repeat = ({"b": 7}, []) if decision == "happened" else ({}, ["b"])
+            assert resume(by, run_id, outputs=outputs, repeat=repeat)["status"] == "queued"
+            with pytest.raises(Conflict):
+                resume(by, run_id, outputs=outputs, repeat=repeat)
+            await it.work()
+            assert it.row(run_id).output == output
+            assert it.blocks.calls == {"a": 1, "b": calls, "c": 1}
+            (line,) = it.engine.audit.entries(by, action="run.resume", subject="", before=None, limit=5)
+            assert line.subject == run_id
 
     asyncio.run(scenario())
 

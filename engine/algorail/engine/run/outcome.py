@@ -77,6 +77,8 @@ class RunRecord:
         started_ns: Wall clock, nanoseconds since the epoch.
         reason: Why this version answered: `pinned`, `alias`, `split`, `draft`, `replay`, `partial`.
         source_run: The run that was replayed or continued, empty otherwise.
+        labels: Whatever else is known of it; of a run whose version a split chose, `split.epoch` (which
+            state of the split) and `split.propensity` (the chance of this variant for such a unit).
     """
 
     run_id: str

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from algorail.engine.kit.errors import InvalidInput, LimitExceeded, NotFound, Problem
+from algorail.engine.kit.errors import Conflict, InvalidInput, LimitExceeded, NotFound, Problem
 from algorail.engine.kit.ids import new_id
 from algorail.engine.plan.values import decode, encode
 from algorail.engine.service.calls import Call
@@ -203,6 +203,7 @@ class Asynchronous:
             variant=settled.choice.variant,
             reason=settled.choice.reason,
             unit=settled.unit,
+            labels=encode(settled.choice.labels).decode(),
             team=settled.route.team,
             batch=batch,
             trace=child_of(call.traceparent),
@@ -220,7 +221,11 @@ class Asynchronous:
             body_hash=_fingerprint(call),
             kept_ns=self._kept_ns,
         )
-        accepted = await self._commits.write(queue_groups.accept_all, order)
+        try:
+            accepted = await self._commits.write(queue_groups.accept_all, order)
+        except Conflict:
+            # Another process took the same key at this moment: now it can be read.
+            accepted = await self._commits.write(queue_groups.accept_all, order)
         if self.executor is not None and not accepted.repeated:
             self.executor.ring([run.run_id for run in runs])
         return Ticket(accepted.answer, accepted.repeated)

@@ -97,7 +97,13 @@ def record_of(run: QueuedRun) -> RunRecord:
         reason=run.reason,
         unit=run.unit,
         trace_id=trace_id(run.trace),
+        labels=labels_of(run),
     )
+
+
+def labels_of(run: QueuedRun) -> dict[str, str]:
+    """The labels of a run as its row tells them."""
+    return msgspec.json.decode(run.labels, type=dict[str, str])
 
 
 def error_bytes(error: ErrorInfo) -> bytes:
@@ -105,4 +111,4 @@ def error_bytes(error: ErrorInfo) -> bytes:
     return msgspec.json.encode(error)
 
 
-__all__ = ["Closing", "Recorder", "error_bytes", "record_of"]
+__all__ = ["Closing", "Recorder", "error_bytes", "labels_of", "record_of"]

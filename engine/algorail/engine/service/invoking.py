@@ -291,6 +291,7 @@ class Invoker:
             reason=choice.reason,
             unit=prepared.unit,
             trace_id=trace_id(prepared.traceparent),
+            labels=choice.labels,
         )
         status = RunStatus.CANCELLED if cancelled else RunStatus.FAILED if error else RunStatus.SUCCEEDED
         failure = None if error is None else info(error)

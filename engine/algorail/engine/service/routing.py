@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from algorail.ab_testing.assign import Assignment, Reason, VariantTable, assign
 from algorail.engine.kit.clock import SYSTEM_CLOCK, Clock
@@ -43,11 +44,13 @@ class Choice:
 
     Attributes:
         reason: As in the run record: `pinned`, `alias`, or `split` with how the unit was assigned.
+        labels: Of the run: `split.epoch` and `split.propensity`, without which a split cannot be analysed.
     """
 
     version: int
     variant: str
     reason: str
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class Router:
@@ -119,9 +122,13 @@ def choose(route: Route, unit: object, run_id: str) -> Choice:
         return Choice(route.version, "", "alias" if route.alias else "pinned")
     assignment: Assignment = assign(route.table, unit)
     if assignment.reason is Reason.NO_UNIT:
-        by_chance = assign(route.table, run_id)
-        return Choice(int(by_chance.variant), by_chance.variant, "split:no-unit")
-    return Choice(int(assignment.variant), assignment.variant, f"split:{assignment.reason.value}")
+        return _choice(assign(route.table, run_id), assignment.reason)
+    return _choice(assignment, assignment.reason)
+
+
+def _choice(assignment: Assignment, reason: Reason) -> Choice:
+    labels = {"split.epoch": str(assignment.epoch), "split.propensity": f"{assignment.propensity:.6g}"}
+    return Choice(int(assignment.variant), assignment.variant, f"split:{reason.value}", labels)
 
 
 class SubAlgorithms:

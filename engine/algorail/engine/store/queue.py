@@ -36,6 +36,7 @@ class NewRun:
 
     Attributes:
         inputs: The inputs as JSON.
+        labels: Labels of the run as JSON.
         team: Owner of the run, for the check of who may read it.
         batch: Identifier shared by the runs of a batch, empty if none.
         trace: The caller's `traceparent`, empty if none.
@@ -52,6 +53,7 @@ class NewRun:
     variant: str = ""
     reason: str = ""
     unit: str = ""
+    labels: str = "{}"
     team: str = ""
     batch: str = ""
     trace: str = ""
@@ -71,6 +73,7 @@ class QueuedRun:
     variant: str
     reason: str
     unit: str
+    labels: str
     team: str
     batch: str
     trace: str

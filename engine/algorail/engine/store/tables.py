@@ -173,6 +173,7 @@ class AsyncRunRow(EngineTable, table=True):
     variant: str = ""
     reason: str = ""
     unit: str = ""
+    labels: str = Field(default="{}", sa_column_kwargs={"server_default": "{}"})
     team: str = ""
     batch: str = Field(default="", index=True)
     trace: str = ""

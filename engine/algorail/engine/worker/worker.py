@@ -17,7 +17,7 @@ from algorail.engine.run.messages import info
 from algorail.engine.run.outcome import ErrorInfo, RunRecord, RunStatus
 from algorail.engine.run.trace import Identity
 from algorail.engine.service.checkpoints import Checkpoints, restore
-from algorail.engine.service.closing import error_bytes, record_of
+from algorail.engine.service.closing import error_bytes, labels_of, record_of
 from algorail.engine.service.engine import Engine
 from algorail.engine.service.loading import Loaded
 from algorail.engine.service.tracing import trace_id
@@ -175,6 +175,7 @@ class Worker:
             reason=run.reason,
             unit=run.unit,
             trace_id=trace_id(run.trace),
+            labels=labels_of(run),
         )
         record = context.trace.to_record(identity, status=end[0], error=end[1])
         restore(
