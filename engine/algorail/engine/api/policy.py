@@ -70,6 +70,7 @@ POLICIES: Final[Mapping[tuple[str, str], Policy]] = {
     ("GET", "/v1/runs/{run_id}"): VIEWER,
     ("GET", "/v1/runs/{run_id}/output"): VIEWER,
     ("POST", "/v1/runs/{run_id}/cancel"): VIEWER,
+    ("POST", "/v1/runs/{run_id}/resume"): OPERATOR,
     ("POST", "/v1/runs/{run_id}/replay"): AUTHOR,
     ("GET", "/v1/keys"): ADMIN,
     ("POST", "/v1/keys"): ADMIN,

@@ -57,6 +57,15 @@ class ReplayBody(Body):
     from_node: Short | None = None
 
 
+class ResumeBody(Body):
+    """What became of the writes that a run is unsure of."""
+
+    outputs: Document = {}
+    """Results of those that did happen, by node."""
+    repeat: list[Short] = Field(default=[], max_length=2_000)
+    """Those that did not."""
+
+
 class PartialBody(Body):
     """A part of an algorithm to run."""
 
@@ -84,5 +93,6 @@ __all__ = [
     "PartialBody",
     "PublishBody",
     "ReplayBody",
+    "ResumeBody",
     "ValidateBody",
 ]

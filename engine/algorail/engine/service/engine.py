@@ -27,6 +27,7 @@ from algorail.engine.service.access import Access
 from algorail.engine.service.admission import Admission
 from algorail.engine.service.aliases import Aliases
 from algorail.engine.service.asynchronous import Asynchronous
+from algorail.engine.service.attention import Attention
 from algorail.engine.service.audit import Audit
 from algorail.engine.service.bundles import BundleKindsSource, Bundles
 from algorail.engine.service.catalogue import Catalogue
@@ -127,6 +128,7 @@ class Engine:
             body_limit=limits.body_limit_bytes,
             idempotency_days=limits.idempotency_days,
         )
+        self.attention = Attention(self.database)
         self.catalogue = Catalogue(self.database, self.installed, self.loader)
         self.publishing = Publishing(self.database, self.library)
         self.replaying = Replaying(

@@ -165,6 +165,19 @@ def forget_checkpoints(tx: Connection, run_ids: Sequence[str]) -> None:
         tx.execute(delete(CHECKPOINTS).where(CHECKPOINTS.c.run_id.in_(run_ids)))
 
 
+def put_back(tx: Connection, run_id: str, *, results: Mapping[str, bytes], forget: Sequence[str]) -> None:
+    """Let a run that needed attention wait for a worker again, with new results and without old marks."""
+    now = current_ns(tx)
+    tx.execute(delete(CHECKPOINTS).where((CHECKPOINTS.c.run_id == run_id) & CHECKPOINTS.c.node.in_(forget)))
+    rows = [{"run_id": run_id, "node": key, "result": data} for key, data in results.items()]
+    if rows:
+        tx.execute(insert(CHECKPOINTS).values(created_ns=now_ns(), epoch=0), rows)
+    fresh = {"status": RunStatus.QUEUED, "attempts": 0, "owner": "", "error": None, "finished_ns": None}
+    change = update(ASYNC_RUNS).where(ASYNC_RUNS.c.run_id == run_id)
+    tx.execute(change.values(epoch=ASYNC_RUNS.c.epoch + 1, available_ns=now, **fresh))
+    tx.execute(insert(OUTBOX).values(run_id=run_id, created_ns=now))
+
+
 def overdue(tx: Connection, *, waited_ns: int, limit: int) -> Sequence[str]:
     """Runs that have waited that long although they may start, oldest first: their doorbell was lost."""
     ready = (ASYNC_RUNS.c.status == RunStatus.QUEUED) & (ASYNC_RUNS.c.available_ns <= now_ns() - waited_ns)
@@ -271,5 +284,6 @@ __all__ = [
     "heartbeat_all",
     "overdue",
     "progress",
+    "put_back",
     "release_all",
 ]
