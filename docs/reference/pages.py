@@ -110,8 +110,8 @@ def plan_page(schema: Mapping[str, Any]) -> str:
     parts = [
         (
             "A plan is the whole algorithm as data: JSON, or YAML for people. Its canonical bytes are "
-            "hashed, and the hash is the identity of a version; `ui` stays outside. The schema says the shape; what "
-            "must hold beyond it is checked by `algorail validate`. Machine-readable: "
+            "hashed, and the hash is the identity of a version; `ui` stays outside. The schema says the "
+            "shape; what must hold beyond it is checked by `algorail validate`. Machine-readable: "
             "[plan-schema.json](plan-schema.json)."
         ),
         "## The plan",

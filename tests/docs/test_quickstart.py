@@ -74,14 +74,14 @@ class Terminal:
             self.port = free.getsockname()[1]
         self.home = folder / "state"
         programs = str(Path(sys.executable).parent)
-        self.env = {
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("ALGORAIL_")}
+        self.env = kept | {
             "HOME": str(folder),
             "PATH": f"{programs}:{os.environ['PATH']}",
             "COLUMNS": "100",
             "LANG": "C.UTF-8",
             "ALGORAIL_HOME": str(self.home),
             "ALGORAIL_ENGINE__PORT": str(self.port),
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
         self.folder = folder
         self.server: subprocess.Popen[str] | None = None

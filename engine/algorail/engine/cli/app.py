@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points, version
 from typing import Annotated
 
@@ -16,15 +17,6 @@ from algorail.engine.kit.errors import AlgorailError
 GROUP = "algorail.cli"
 """Entry points in this group add commands; each loads a `typer.Typer`."""
 
-app = typer.Typer(
-    name="algorail",
-    help="Typed ML algorithms as versioned graphs: write in Python, publish, call, trace every block.",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
 
 def _version(show: bool) -> None:
     if show:
@@ -32,7 +24,6 @@ def _version(show: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     _: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
@@ -41,18 +32,28 @@ def _root(
     """Commands talk to the server that `algorail up` started, or to ALGORAIL_URL with ALGORAIL_API_KEY."""
 
 
+@cache
 def build() -> typer.Typer:
     """The whole command, with what other packages add."""
+    app = typer.Typer(
+        name="algorail",
+        help="Typed ML algorithms as versioned graphs: write in Python, publish, call, trace every block.",
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
     for module in (server, working, authoring, calling, releases):
         module.register(app)
     app.add_typer(blocks.app, name="block")
     app.add_typer(keys.app, name="key")
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        _add_foreign(point)
+        _add_foreign(app, point)
     return app
 
 
-def _add_foreign(point: EntryPoint) -> None:
+def _add_foreign(app: typer.Typer, point: EntryPoint) -> None:
     """Add a command of another package; a broken one must not take the others with it."""
     try:
         app.add_typer(point.load(), name=point.name)

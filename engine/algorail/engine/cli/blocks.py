@@ -33,6 +33,10 @@ dependencies = ["algorail"]
 
 [tool.hatch.build.targets.wheel]
 packages = ["{package}"]
+
+[tool.pytest.ini_options]
+pythonpath = ["."]
+testpaths = ["tests"]
 """
 
 _BLOCK = '''\

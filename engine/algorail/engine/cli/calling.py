@@ -91,12 +91,12 @@ def runs(
 
 def trace(
     run: Annotated[str, typer.Argument(help="Id of a run.")],
-    full: Annotated[bool, typer.Option("--full", help="Do not cut long values.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Do not cut long values and arrays.")] = False,
     as_json: Json = False,
 ) -> None:
     """One run as a tree: every block with its time, input, output and attempts."""
     with Client() as client:
-        record: dict[str, Any] = client.get(f"/v1/runs/{quote(run, safe='')}")
+        record: dict[str, Any] = client.get(f"/v1/runs/{quote(run, safe='')}", full=full)
     if as_json:
         show_json(record)
         return

@@ -47,10 +47,10 @@ def up(
     # The server's libraries are heavy; the other commands must not wait for them.
     from algorail.engine.api.app import create_app  # noqa: PLC0415
     from algorail.engine.api.serving import serve  # noqa: PLC0415
-    from algorail.engine.service.settings import Settings  # noqa: PLC0415
+    from algorail.engine.service.settings import read_settings  # noqa: PLC0415
     from algorail.engine.worker.executors import executor_of  # noqa: PLC0415
 
-    settings = Settings(home=home_folder())
+    settings = read_settings(home_folder())
     wanted_host = host or settings.engine.host
     if wanted_host not in _LOOPBACK and not expose:
         raise InvalidInput(

@@ -34,11 +34,11 @@ def worker(
     database by itself. Stopped, it lets runs end or gives them back.
     """
     # The server's libraries are heavy; the other commands must not wait for them.
-    from algorail.engine.service.settings import Settings  # noqa: PLC0415
+    from algorail.engine.service.settings import read_settings  # noqa: PLC0415
 
     if concurrency is not None:
         os.environ["ALGORAIL_ENGINE__ASYNC_RUNS"] = str(concurrency)
-    settings = Settings(home=home_folder())
+    settings = read_settings(home_folder())
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if settings.engine.broker_url:
         _celery(settings, log_level)

@@ -7,17 +7,20 @@ The state folder is `ALGORAIL_HOME`.
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
+from algorail.engine.kit.errors import ConfigInvalid, Problem
 from algorail.engine.kit.home import home_folder
 
 Positive = Annotated[int, Field(gt=0)]
@@ -199,8 +202,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments first, then the environment, then `settings.toml` of the home folder."""
         home = Path(init_settings().get("home") or home_folder())
@@ -212,4 +215,27 @@ class Settings(BaseSettings):
         return self.engine.database_url or f"sqlite:///{self.home / 'algorail.db'}"
 
 
-__all__ = ["EngineSettings", "Settings"]
+def read_settings(home: Path) -> Settings:
+    """The settings of a state folder and the environment.
+
+    Raises:
+        ConfigInvalid: `settings-invalid`, with every setting that is wrong.
+    """
+    try:
+        return Settings(home=home)
+    except ValidationError as error:
+        problems = [
+            Problem(
+                code="settings-invalid",
+                message=item["msg"],
+                port=".".join(map(str, item["loc"])),
+                got=repr(item["input"])[:80],
+            )
+            for item in error.errors()
+        ]
+        raise ConfigInvalid("the settings are wrong", code="settings-invalid", problems=problems) from None
+    except (SettingsError, tomllib.TOMLDecodeError) as error:
+        raise ConfigInvalid(f"the settings do not read: {error}", code="settings-invalid") from None
+
+
+__all__ = ["EngineSettings", "Settings", "read_settings"]
