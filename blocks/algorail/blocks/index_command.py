@@ -50,6 +50,12 @@ def build(
         str, typer.Option("--vector", help="Field or column that holds the vector.")
     ] = "vector",
     id_field: Annotated[str, typer.Option("--id", help="Payload field that holds a row's id.")] = "id",
+    filterable: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filterable", help="A payload field that filters may name; repeat it. Default: every plain one."
+        ),
+    ] = None,
     recall: Annotated[
         float, typer.Option("--recall", help="Share of the true ten nearest to be found.")
     ] = 0.95,
@@ -76,6 +82,7 @@ def build(
             payloads=payloads,
             vector=vector,
             id=id_field,
+            filterable=filterable or None,
             recall=recall,
             promote=promote,
             note=note,
@@ -91,7 +98,7 @@ def list_indexes(
     """The versions of all indexes, or of one."""
     found: tuple[IndexVersion, ...] = _indexes().list(name, home=home_folder())
     if as_json:
-        show_json([msgspec.to_builtins(version) for version in found])
+        show_json([_document(version) for version in found])
         return
     rows = [
         (
@@ -144,9 +151,13 @@ def _bar() -> Progress:
     )
 
 
+def _document(version: IndexVersion) -> dict[str, Any]:
+    return {**msgspec.to_builtins(version), "bytes": version.bytes, "recall": version.recall}
+
+
 def _show(version: IndexVersion, *, as_json: bool) -> None:
     if as_json:
-        show_json(msgspec.to_builtins(version))
+        show_json(_document(version))
         return
     current = " [green](current)[/]" if version.current else ""
     console.print(f"[green]✓[/] index [bold]{version.name}[/] version [bold]{version.version}[/]{current}")
