@@ -14,10 +14,11 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from algorail.engine.api.auth import Authenticator
 from algorail.engine.api.contract import HEADER_PARAMETERS
-from algorail.engine.api.guard import Guard
+from algorail.engine.api.guard import Guard, Hosts
 from algorail.engine.api.invoke import InvokeEndpoint
 from algorail.engine.api.metrics import registry_of
 from algorail.engine.api.policy import policy_of
@@ -34,12 +35,30 @@ log = logging.getLogger(__name__)
 INVOKE = "/v1/algorithms/{name}/invoke"
 
 
+class Application(FastAPI):
+    """FastAPI, with the invocation in front of its middleware and router: it is what must be fast.
+
+    Attributes:
+        invoke: Serves invocations; also in the route table, for requests that come in another form.
+    """
+
+    invoke: InvokeEndpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the lifespan."""
+        name = self.invoke.algorithm_of(scope)
+        if name is None:
+            await super().__call__(scope, receive, send)
+        else:
+            await self.invoke.serve(name, scope, receive, send)
+
+
 def create_app(
     settings: Settings,
     *,
     engine: Engine | None = None,
     executor: Callable[[Engine], Executor] | None = None,
-) -> FastAPI:
+) -> Application:
     """The ASGI application of these settings. The engine starts and stops with its lifespan.
 
     Args:
@@ -51,7 +70,8 @@ def create_app(
     engine = engine or Engine(settings)
     authenticator = Authenticator(engine.keys, settings.engine.auth_ttl)
     engine.keys.changed.append(authenticator.forget)
-    app = FastAPI(
+    hosts = Hosts(settings.engine.allowed_hosts)
+    app = Application(
         title="Algorail",
         version=version("algorail"),
         summary="Typed ML algorithms as versioned graphs, every block on record.",
@@ -61,7 +81,7 @@ def create_app(
         redirect_slashes=False,
         telemetry={"tracing": False},
         lifespan=_lifespan,
-        middleware=[Middleware(Guard, allowed_hosts=settings.engine.allowed_hosts)],
+        middleware=[Middleware(Guard, hosts=hosts)],
         exception_handlers={HTTPException: _http_problem, RequestValidationError: _validation_problem},
     )
     app.state.settings = settings
@@ -69,7 +89,8 @@ def create_app(
     app.state.executor = executor
     app.state.authenticator = authenticator
     app.state.metrics = registry_of(engine)
-    _add_hot_route(app, engine, authenticator)
+    app.invoke = _invoke_endpoint(engine, authenticator, hosts)
+    app.router.routes.insert(0, Route(INVOKE, app.invoke, methods=["POST"]))
     for module in (algorithms, releases, runs, asynchronous, operations):
         # Flat, so that the route table can be walked: an included router is an object of its own.
         app.router.routes.extend(module.routes.routes)
@@ -95,14 +116,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await engine.aclose()
 
 
-def _add_hot_route(app: FastAPI, engine: Engine, authenticator: Authenticator) -> None:
-    """First in line, and outside FastAPI's routing: the invocation is what must be fast."""
+def _invoke_endpoint(engine: Engine, authenticator: Authenticator, hosts: Hosts) -> InvokeEndpoint:
     policy_of("POST", INVOKE)
     limits = engine.settings.engine
-    endpoint = InvokeEndpoint(
-        engine.invoker, authenticator, body_limit=limits.body_limit_bytes, longest=limits.max_deadline
+    return InvokeEndpoint(
+        engine.invoker,
+        authenticator,
+        hosts=hosts,
+        body_limit=limits.body_limit_bytes,
+        longest=limits.max_deadline,
     )
-    app.router.routes.insert(0, Route(INVOKE, endpoint, methods=["POST"]))
 
 
 def _describe_hot_route(app: FastAPI) -> None:

@@ -46,7 +46,14 @@ class Authenticator:
         Raises:
             Forbidden: `unauthenticated`, if no valid key was sent.
         """
-        key = _presented(headers)
+        return await self.owner(_presented(headers))
+
+    async def owner(self, key: bytes) -> Principal:
+        """Whose key this is.
+
+        Raises:
+            Forbidden: `unauthenticated`, if it is nobody's.
+        """
         digest = hashlib.sha256(key).digest()
         known = self._known.get(digest)
         if known is not None and known[1] > self._clock.monotonic():
@@ -65,19 +72,32 @@ class Authenticator:
         self._known.clear()
 
 
-def _presented(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    found: set[bytes] = set()
-    for name, value in headers:
-        if name == b"x-api-key":
-            found.add(value.strip())
-        elif name == b"authorization":
-            scheme, _, rest = value.partition(b" ")
-            if scheme.lower() != b"bearer":
-                raise _refusal("the Authorization header must be `Bearer <key>`")
-            found.add(rest.strip())
-    if len(found) != 1 or not (key := found.pop()):
-        raise _refusal("different API keys were sent" if found else "no API key was sent")
+def presented_key(authorization: bytes | None, api_key: bytes | None) -> bytes:
+    """The key of a request that has each of these headers once at most.
+
+    Raises:
+        Forbidden: `unauthenticated`, if none was sent, or two that differ.
+    """
+    key = b"" if api_key is None else api_key.strip()
+    if authorization is not None:
+        scheme, _, rest = authorization.partition(b" ")
+        if scheme != b"Bearer" and scheme.lower() != b"bearer":
+            raise _refusal("the Authorization header must be `Bearer <key>`")
+        bearer = rest.strip()
+        if api_key is not None and key != bearer:
+            raise _refusal("different API keys were sent")
+        key = bearer
+    if not key:
+        raise _refusal("no API key was sent")
     return key
+
+
+def _presented(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in (b"authorization", b"x-api-key") and found.setdefault(name, value) != value:
+            raise _refusal("different API keys were sent")
+    return presented_key(found.get(b"authorization"), found.get(b"x-api-key"))
 
 
 def _refusal(message: str) -> Forbidden:
@@ -88,4 +108,4 @@ def _refusal(message: str) -> Forbidden:
     )
 
 
-__all__ = ["Authenticator", "KeyCheck"]
+__all__ = ["Authenticator", "KeyCheck", "presented_key"]

@@ -1,30 +1,43 @@
-"""The hot path: one raw ASGI endpoint, bytes in and bytes out, no dependency injection.
+"""The hot path: one raw ASGI endpoint, bytes in and bytes out, no router, no middleware, no injection.
 
-It reads the request, lets `service.invoking` do everything, and writes the answer. A client that goes away
-cancels its run; the watch for that starts late, so that short runs do not pay for it.
+It reads the request in one pass, lets `service.invoking` do everything, and writes the answer.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
-from typing import Any, Final
+import logging
+from functools import partial
+from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from algorail.engine.api.auth import Authenticator
+from algorail.engine.api.auth import Authenticator, presented_key
 from algorail.engine.api.bodies import read_body
-from algorail.engine.api.headers import require_json, seconds_of, short, version_of, wanted_headers
-from algorail.engine.api.problems import problem_response
+from algorail.engine.api.guard import SECURITY_HEADERS, Hosts, answer_error
+from algorail.engine.api.headers import (
+    Sent,
+    require_json,
+    seconds_of,
+    short_of,
+    text_of,
+    version_of,
+    wanted_headers,
+)
 from algorail.engine.api.stream import EventStream
-from algorail.engine.kit.errors import Cancelled
+from algorail.engine.kit.errors import AlgorailError
+from algorail.engine.kit.ids import NAME
 from algorail.engine.service.calls import Answer, Call
 from algorail.engine.service.invoking import Invoker, Prepared
 
-_WATCH_AFTER: Final = 0.05
-"""Seconds a run may take before its client is watched: most are done by then."""
+log = logging.getLogger(__name__)
 
-_JSON: Final = (b"content-type", b"application/json")
+_BEFORE: Final = "/v1/algorithms/"
+_AFTER: Final = "/invoke"
+_PATHS: Final = 1_024
+"""Paths whose algorithms are remembered."""
+
+_FIXED: Final = ((b"content-type", b"application/json"), *SECURITY_HEADERS)
+_STREAM: Final = b"text/event-stream"
 
 
 class InvokeEndpoint:
@@ -33,57 +46,106 @@ class InvokeEndpoint:
     Args:
         invoker: Runs the call.
         authenticator: Says who calls.
+        hosts: Host names that are served.
         body_limit: Bytes accepted.
         longest: Longest deadline a caller may ask for, seconds.
     """
 
     def __init__(
-        self, invoker: Invoker, authenticator: Authenticator, *, body_limit: int, longest: float
+        self,
+        invoker: Invoker,
+        authenticator: Authenticator,
+        *,
+        hosts: Hosts,
+        body_limit: int,
+        longest: float,
     ) -> None:
         self._invoker = invoker
         self._authenticator = authenticator
+        self._hosts = hosts
         self._body_limit = body_limit
         self._longest = longest
+        self._names: dict[str, str] = {}
+
+    def algorithm_of(self, scope: Scope) -> str | None:
+        """The algorithm that a request invokes; None if it is for anybody else."""
+        if scope["type"] != "http" or scope["method"] != "POST":
+            return None
+        path: str = scope["path"]
+        return self._names.get(path) or self._read_name(path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one call."""
-        principal = await self._authenticator.principal(scope["headers"])
-        headers = wanted_headers(scope["headers"])
-        require_json(headers)
-        length = headers.get("content_length")
-        body = await read_body(receive, self._body_limit, None if length is None else length.encode())
-        streams = "text/event-stream" in headers.get("accept", "")
-        events = EventStream(send) if streams else None
-        call = Call(
-            algorithm=scope["path_params"]["name"],
-            body=body,
-            principal=principal,
-            version=version_of(headers),
-            unit=short(headers, "unit", "X-Algorail-Unit"),
-            seconds=seconds_of(headers, self._longest),
-            idempotency_key=short(headers, "idempotency_key", "Idempotency-Key"),
-            traceparent=headers.get("traceparent", ""),
-            emit=events.emit if events else None,
-        )
-        prepared = await self._invoker.prepare(call)
+        """Serve a call that came through the router."""
+        await self.serve(scope["path_params"]["name"], scope, receive, send)
+
+    async def serve(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one call of an algorithm."""
         try:
+            sent = wanted_headers(scope["headers"])
+            call = await self._call(name, sent, receive)
+            events = EventStream(send) if _STREAM in sent.get(b"accept", b"") else None
             if events is not None:
-                await _watched(events.serve(self._invoker, prepared, _identity(prepared)), receive)
-                return
-            answer = await _watched(self._invoker.run(prepared), receive)
+                call.emit = events.emit
+            prepared = await self._invoker.prepare(call)
+            try:
+                answer = None if events is not None else await self._invoker.run(prepared)
+            finally:
+                if events is None:
+                    prepared.close()
+        except AlgorailError as error:
+            await answer_error(error, send)
+            return
+        except Exception as error:
+            log.exception("a call of %s failed", name)
+            await answer_error(error, send)
+            return
+        if answer is not None:
+            await _respond(answer, prepared, send)
+        elif events is not None:
+            await self._stream(events, prepared)
+
+    async def _call(self, name: str, sent: Sent, receive: Receive) -> Call:
+        self._hosts.check(sent.get(b"host"))
+        key = presented_key(sent.get(b"authorization"), sent.get(b"x-api-key"))
+        principal = await self._authenticator.owner(key)
+        require_json(sent)
+        return Call(
+            algorithm=name,
+            body=await read_body(receive, self._body_limit, sent.get(b"content-length")),
+            principal=principal,
+            version=version_of(sent),
+            unit=short_of(sent, b"x-algorail-unit"),
+            seconds=seconds_of(sent, self._longest),
+            idempotency_key=short_of(sent, b"idempotency-key"),
+            traceparent=text_of(sent, b"traceparent"),
+            gone=partial(_gone, receive),
+        )
+
+    async def _stream(self, events: EventStream, prepared: Prepared) -> None:
+        try:
+            await events.serve(self._invoker, prepared, [*_identity(prepared), *SECURITY_HEADERS])
         finally:
             prepared.close()
-        await _respond(answer, prepared, scope, receive, send)
+
+    def _read_name(self, path: str) -> str | None:
+        """The algorithm in a path, remembered; whatever is strange about a path is the router's business."""
+        if not (path.startswith(_BEFORE) and path.endswith(_AFTER)):
+            return None
+        name = path[len(_BEFORE) : -len(_AFTER)]
+        if NAME.match(name) is None:
+            return None
+        if len(self._names) < _PATHS:
+            self._names[path] = name
+        return name
 
 
-async def _respond(answer: Answer, prepared: Prepared, scope: Scope, receive: Receive, send: Send) -> None:
+async def _respond(answer: Answer, prepared: Prepared, send: Send) -> None:
     identity = _identity(prepared, answer)
     if answer.error is not None:
-        extra = {name.decode(): value.decode() for name, value in identity}
-        await problem_response(answer.error, run_id=answer.run_id, headers=extra)(scope, receive, send)
+        await answer_error(answer.error, send, run_id=answer.run_id, headers=identity)
         return
-    length = (b"content-length", str(len(answer.body)).encode())
-    await send({"type": "http.response.start", "status": 200, "headers": [_JSON, length, *identity]})
+    length = (b"content-length", b"%d" % len(answer.body))
+    await send({"type": "http.response.start", "status": 200, "headers": [*_FIXED, length, *identity]})
     await send({"type": "http.response.body", "body": answer.body})
 
 
@@ -91,7 +153,7 @@ def _identity(prepared: Prepared, answer: Answer | None = None) -> list[tuple[by
     source = answer or prepared
     headers = [
         (b"x-algorail-run-id", source.run_id.encode()),
-        (b"x-algorail-version", str(source.version).encode()),
+        (b"x-algorail-version", b"%d" % source.version),
         (b"traceparent", prepared.traceparent.encode()),
     ]
     if source.variant:
@@ -101,50 +163,10 @@ def _identity(prepared: Prepared, answer: Answer | None = None) -> list[tuple[by
     return headers
 
 
-async def _watched(work: Coroutine[Any, Any, Any], receive: Receive) -> Any:
-    """Await the work; cancel it when the client goes away.
-
-    Raises:
-        Cancelled: `client-disconnected`: nobody is there to read it.
-    """
-    task = asyncio.current_task()
-    if task is None:
-        raise RuntimeError("an endpoint runs in a task")
-    watch = _Watch(task, receive)
-    timer = task.get_loop().call_later(_WATCH_AFTER, watch.start)
-    try:
-        return await work
-    except asyncio.CancelledError:
-        if not watch.disconnected:
-            raise
-        task.uncancel()
-        raise Cancelled("the client went away", code="client-disconnected") from None
-    finally:
-        timer.cancel()
-        watch.stop()
-
-
-class _Watch:
-    """Waits for the client's disconnection and cancels a task then."""
-
-    def __init__(self, task: asyncio.Task[Any], receive: Receive) -> None:
-        self.disconnected = False
-        self._task = task
-        self._receive = receive
-        self._watcher: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        self._watcher = self._task.get_loop().create_task(self._wait())
-
-    def stop(self) -> None:
-        if self._watcher is not None:
-            self._watcher.cancel()
-
-    async def _wait(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self.disconnected = True
-        self._task.cancel()
+async def _gone(receive: Receive) -> None:
+    """Return when the client has gone away."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 __all__ = ["InvokeEndpoint"]

@@ -39,6 +39,7 @@ class EngineCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """Every metric of the engine."""
         totals, admission = self._engine.totals, self._engine.admission
+        totals.settle()
         written = self._engine.writer.stats()
         yield _histogram(
             "algorail_run_duration_seconds",

@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.types import Message, Receive
 
 from algorail.engine.api.bodies import read_body
-from algorail.engine.api.headers import require_json
+from algorail.engine.api.headers import require_json, wanted_headers
 from algorail.engine.api.policy import Policy, policy_of
 from algorail.engine.plan.values import decode
 from algorail.engine.service.engine import Engine
@@ -71,7 +71,7 @@ async def _checked(request: Request, policy: Policy) -> Request:
         _length(request),
     )
     if not raw and body:
-        require_json({"content_type": request.headers.get("content-type", "application/json")})
+        require_json(wanted_headers(request.scope["headers"]))
         decode(body)
     return Request(request.scope, _replay(body, request.receive))
 

@@ -20,10 +20,11 @@ from weakref import WeakKeyDictionary
 from algorail.engine.kit.deadlines import Deadlines
 from algorail.engine.kit.errors import AlgorailError, Unavailable
 from algorail.engine.record.encoder import RecordEncoder
+from algorail.engine.record.finished import Recordable
 from algorail.engine.record.shape import RecordShape
 from algorail.engine.record.sizes import Sizes
 from algorail.engine.record.store import EncodedRun, RecordStore
-from algorail.engine.run.outcome import RunRecord, RunStatus
+from algorail.engine.run.outcome import RunStatus
 
 NOT_DURABLE_CURE = "the run was done but is not safely on record: retry with the same idempotency key"
 
@@ -92,7 +93,7 @@ class _Waiter:
 
 @dataclass(slots=True)
 class _Item:
-    record: RunRecord
+    record: Recordable
     shape: RecordShape
     waiter: _Waiter | None
     size: int
@@ -123,6 +124,8 @@ class RecordWriter:
     ) -> None:
         self._store = store
         self._options = options or WriterOptions()
+        self.aside: list[Callable[[], None]] = []
+        """What else the thread does after each batch, when callers have their answers; must not fail."""
         self._new_encoder = encoder
         self._sizes = Sizes()
         self._stats = WriterStats()
@@ -139,7 +142,7 @@ class RecordWriter:
         self._closing = False
         self._thread: threading.Thread | None = None
 
-    async def record(self, record: RunRecord, shape: RecordShape, *, within: float | None = None) -> None:
+    async def record(self, record: Recordable, shape: RecordShape, *, within: float | None = None) -> None:
         """Record a run as its plan's policy says; returns when the policy allows the answer."""
         mode = shape.plan.record.mode
         if mode == "durable":
@@ -147,7 +150,7 @@ class RecordWriter:
         elif mode != "off":
             self.offer(record, shape)
 
-    async def durable(self, record: RunRecord, shape: RecordShape, *, within: float | None = None) -> None:
+    async def durable(self, record: Recordable, shape: RecordShape, *, within: float | None = None) -> None:
         """Return when the run is on disk.
 
         Args:
@@ -172,7 +175,7 @@ class RecordWriter:
         finally:
             deadlines.remove(waiter)
 
-    def offer(self, record: RunRecord, shape: RecordShape) -> bool:
+    def offer(self, record: Recordable, shape: RecordShape) -> bool:
         """Record a run soon; False if it was dropped or sampled out (both are counted)."""
         policy = shape.plan.record
         if policy.mode == "sampled" and not is_sampled(record, policy.rate):
@@ -205,7 +208,7 @@ class RecordWriter:
             self._queue_bytes = self._ready_bytes = 0
         _settle(left, self._refusal("the record's writer was closed"))
 
-    def _put(self, record: RunRecord, shape: RecordShape, waiter: _Waiter | None) -> bool:
+    def _put(self, record: Recordable, shape: RecordShape, waiter: _Waiter | None) -> bool:
         size = self._sizes.estimate(record.plan_hash)
         with self._wake:
             if self._closing or not self._has_room(size):
@@ -248,6 +251,8 @@ class RecordWriter:
             items = self._next()
             self._encode(encoder, items)
             failed = not self._commit()
+            for work in self.aside:
+                work()
             with self._wake:
                 if self._closing and not self._queue and (failed or not self._ready):
                     return
@@ -351,7 +356,7 @@ class RecordWriter:
         _settle([ready.waiter for ready in batch], self._refusal(f"the store refused the run: {error}"))
 
 
-def is_sampled(record: RunRecord, rate: float) -> bool:
+def is_sampled(record: Recordable, rate: float) -> bool:
     """Whether `sampled` keeps a run: every one that did not succeed, and a share of the rest by its id.
 
     The same in every process: the id decides, not chance.

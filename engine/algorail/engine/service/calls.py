@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from algorail.engine.kit.errors import AlgorailError
+from algorail.engine.service.oversight import Gone
 from algorail.engine.service.principal import Principal
 
 DEFAULT_VERSION = "@prod"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Call:
-    """One call of an algorithm.
+    """One call of an algorithm. Nobody changes it; it is not frozen, because that costs at every call.
 
     Attributes:
         algorithm: Its name.
@@ -26,6 +27,7 @@ class Call:
         idempotency_key: Same key and same body: same run.
         traceparent: W3C trace context of the caller.
         emit: Receives (node id, part of the answer) as parts come.
+        gone: Returns when the caller has gone away.
     """
 
     algorithm: str
@@ -37,11 +39,12 @@ class Call:
     idempotency_key: str = ""
     traceparent: str = ""
     emit: Callable[[str, Any], None] | None = None
+    gone: Gone | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
-    """How a run ended.
+    """How a run ended. Nobody changes it.
 
     Attributes:
         body: The output as JSON, empty if the run failed.

@@ -102,6 +102,7 @@ class Engine:
         find.loader = self.loader
         self.access = Access(self.database, self.records)
         self.totals = RunTotals()
+        self.writer.aside.append(self.totals.settle)
         self.admission = Admission(limits.max_runs, limits.max_waiting, limits.admission_wait)
         self.idempotency = Idempotency(self.database, limits.idempotency_days)
         self.invoker = Invoker(

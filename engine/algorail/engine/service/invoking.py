@@ -12,9 +12,17 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from algorail.engine.kit.clock import SYSTEM_CLOCK, Clock
-from algorail.engine.kit.errors import AlgorailError, BlockFailed, InvalidInput, NotFound
+from algorail.engine.kit.errors import (
+    AlgorailError,
+    BlockFailed,
+    Cancelled,
+    DeadlineExceeded,
+    InvalidInput,
+    NotFound,
+)
 from algorail.engine.kit.ids import new_id
 from algorail.engine.plan.values import decode, encode
+from algorail.engine.record.finished import FinishedRun, Recordable
 from algorail.engine.record.shape import RecordShape
 from algorail.engine.run.context import RunContext
 from algorail.engine.run.messages import info
@@ -24,6 +32,7 @@ from algorail.engine.service.admission import Admission
 from algorail.engine.service.calls import Answer, Call
 from algorail.engine.service.idempotency import Idempotency
 from algorail.engine.service.loading import Loaded, Loader
+from algorail.engine.service.oversight import Ending, Overseer
 from algorail.engine.service.routing import Choice, Route, Router, choose
 from algorail.engine.service.totals import RunTotals
 from algorail.engine.service.tracing import child_of, trace_id
@@ -37,7 +46,7 @@ class Recorder(Protocol):
 
     async def record(
         self,
-        record: RunRecord,
+        record: Recordable,
         shape: RecordShape,
         *,
         within: float | None = None,
@@ -45,7 +54,7 @@ class Recorder(Protocol):
         """Return when the plan's policy allows the answer. Raises `Unavailable`."""
         ...
 
-    def offer(self, record: RunRecord, shape: RecordShape) -> bool:
+    def offer(self, record: Recordable, shape: RecordShape) -> bool:
         """Take the run if there is room; never waits."""
         ...
 
@@ -138,6 +147,7 @@ class Invoker:
         self._default_deadline = default_deadline
         self._body_limit = body_limit
         self._clock = clock
+        self._overseer = Overseer(clock)
 
     async def prepare(self, call: Call) -> Prepared:
         """Accept a call, or refuse it. The result must be closed.
@@ -149,12 +159,16 @@ class Invoker:
             Overloaded: If there is no place.
         """
         arrived = self._clock.monotonic()
-        route = await self._route(call)
+        route = self._router.remembered(call.algorithm, call.version) or await self._resolve(call)
+        _require_team(call, route)
         raw = decode(call.body, max_bytes=self._body_limit)
         run_id = new_id("run")
-        loaded, choice, unit = await self._choose(route, call.unit, raw, run_id)
+        loaded = self._loader.get(route.algorithm, route.version) or await self._load(route, route.version)
+        choice, unit = _choice(call, route, loaded, raw, run_id)
+        if choice.version != loaded.version:
+            loaded = await self._load(route, choice.version)
         inputs = loaded.validate(raw)
-        seconds = call.seconds or loaded.plan.timeout or self._default_deadline
+        seconds = self._seconds(call, loaded)
         if not self._admission.try_enter():
             await self._admission.enter()
         prepared = Prepared(
@@ -178,7 +192,8 @@ class Invoker:
 
         Raises:
             Unavailable: If a durable record cannot be committed: then nothing may be answered.
-            asyncio.CancelledError: If the caller went away; the run is recorded as cancelled.
+            Cancelled: `client-disconnected`, if the caller went away; the run is recorded as cancelled.
+            asyncio.CancelledError: If the server stops; likewise.
         """
         if prepared.repeated is not None:
             return prepared.repeated
@@ -202,36 +217,29 @@ class Invoker:
             NotFound: If there is no such algorithm, alias or version within the caller's reach.
             InvalidInput: If the inputs are wrong.
         """
-        route = await self._route(call)
-        loaded, choice, unit = await self._choose(route, call.unit, raw, run_id)
+        route = self._router.remembered(call.algorithm, call.version) or await self._resolve(call)
+        _require_team(call, route)
+        loaded = await self._load(route, route.version)
+        choice, unit = _choice(call, route, loaded, raw, run_id)
+        loaded = await self._load(route, choice.version)
         loaded.validate(raw)
         return Settled(route, loaded, choice, unit)
 
-    async def _route(self, call: Call) -> Route:
-        route = self._router.remembered(call.algorithm, call.version)
-        if route is None:
-            route = await asyncio.to_thread(self._router.resolve, call.algorithm, call.version)
-        if not call.principal.owns(route.team):
-            raise NotFound(f"there is no algorithm {call.algorithm!r}", code="algorithm-not-found")
-        return route
+    async def _resolve(self, call: Call) -> Route:
+        return await asyncio.to_thread(self._router.resolve, call.algorithm, call.version)
 
-    async def _choose(self, route: Route, given: str, raw: Any, run_id: str) -> tuple[Loaded, Choice, str]:
-        """The version that answers, why, and for which unit."""
-        loaded = await self._load(route.algorithm, route.version)
-        unit: object = given
-        field = loaded.plan.unit
-        if not given and field and isinstance(raw, dict):
-            unit = raw.get(field)
-        choice = choose(route, unit, run_id)
-        if choice.version != loaded.version:
-            loaded = await self._load(route.algorithm, choice.version)
-        return loaded, choice, str(unit)[:256] if isinstance(unit, str | int) else ""
-
-    async def _load(self, name: str, version: int) -> Loaded:
-        loaded = self._loader.get(name, version)
+    async def _load(self, route: Route, version: int) -> Loaded:
+        loaded = self._loader.get(route.algorithm, version)
         if loaded is None:
-            loaded = await asyncio.to_thread(self._loader.load, name, version)
+            loaded = await asyncio.to_thread(self._loader.load, route.algorithm, version)
         return loaded
+
+    def _seconds(self, call: Call, loaded: Loaded) -> float:
+        """How long the call may take: what its caller gives, but never more than the plan."""
+        most = loaded.plan.timeout
+        if call.seconds is None:
+            return most or self._default_deadline
+        return call.seconds if most is None else min(call.seconds, most)
 
     async def _claim(self, prepared: Prepared, seconds: float) -> None:
         try:
@@ -245,42 +253,76 @@ class Invoker:
             prepared.close()
 
     async def _run(self, prepared: Prepared) -> Answer:
-        loaded, call = prepared.loaded, prepared.call
+        loaded, call, error, body = prepared.loaded, prepared.call, None, b""
         context = RunContext(
             prepared.run_id,
             record=loaded.plan.record.mode != "off",
-            timeout=max(0.0, prepared.deadline - self._clock.monotonic()),
             clock=self._clock,
             emit=call.emit,
             traceparent=prepared.traceparent,
+            deadline=prepared.deadline,
         )
         started = self._clock.monotonic()
-        body, error = b"", None
+        watch = self._overseer.enter(started, prepared.deadline, call.gone)
         try:
-            output = await loaded.compiled.run(prepared.inputs, context)
+            output = await loaded.compiled.overseen(prepared.inputs, context)
             body = _answer_body(output, loaded)
         except AlgorailError as failure:
             error = failure
         except asyncio.CancelledError:
-            record = self._record(prepared, context, None, started, cancelled=True)
-            self._totals.add(record)
-            if context.record:
-                self._recorder.offer(record, loaded.shape)
-            raise
-        record = self._record(prepared, context, error, started)
-        self._totals.add(record)
-        left = prepared.deadline - self._clock.monotonic()
-        await self._recorder.record(record, loaded.shape, within=max(left, _TIME_TO_RECORD))
+            if watch.ending is not Ending.OUT_OF_TIME:
+                self._cancelled(prepared, context, started)
+                if watch.ending is Ending.CALLER_GONE:
+                    raise Cancelled("the client went away", code="client-disconnected") from None
+                raise
+            error = _out_of_time(prepared, context, started)
+        finally:
+            self._overseer.leave(watch)
+        await self._keep(prepared, context, error, started)
         return Answer(prepared.run_id, loaded.version, prepared.variant, body, error)
+
+    async def _keep(
+        self, prepared: Prepared, context: RunContext, error: AlgorailError | None, started: float
+    ) -> None:
+        """Count the run and record it as its plan wants; a run that succeeded is looked at elsewhere."""
+        ended, loaded, choice = self._clock.monotonic(), prepared.loaded, prepared.choice
+        run: Recordable
+        if error is not None:
+            run = self._record(prepared, context, RunStatus.FAILED, started, error)
+            self._totals.add(run)
+        elif context.record:
+            run = FinishedRun(
+                context,
+                loaded.version,
+                loaded.plan_hash,
+                prepared.route.alias,
+                choice.variant,
+                choice.reason,
+                prepared.unit,
+                trace_id(prepared.traceparent),
+                choice.labels,
+            )
+            self._totals.note(run)
+        else:
+            status, seconds = RunStatus.SUCCEEDED, ended - started
+            self._totals.count(loaded.algorithm, loaded.version, choice.variant, status, seconds)
+            return
+        within = max(prepared.deadline - ended, _TIME_TO_RECORD)
+        await self._recorder.record(run, loaded.shape, within=within)
+
+    def _cancelled(self, prepared: Prepared, context: RunContext, started: float) -> None:
+        record = self._record(prepared, context, RunStatus.CANCELLED, started)
+        self._totals.add(record)
+        if context.record:
+            self._recorder.offer(record, prepared.loaded.shape)
 
     def _record(
         self,
         prepared: Prepared,
         context: RunContext,
-        error: AlgorailError | None,
+        status: RunStatus,
         started: float,
-        *,
-        cancelled: bool = False,
+        error: AlgorailError | None = None,
     ) -> RunRecord:
         choice, loaded = prepared.choice, prepared.loaded
         identity = Identity(
@@ -293,7 +335,6 @@ class Invoker:
             trace_id=trace_id(prepared.traceparent),
             labels=choice.labels,
         )
-        status = RunStatus.CANCELLED if cancelled else RunStatus.FAILED if error else RunStatus.SUCCEEDED
         failure = None if error is None else info(error)
         if context.trace is not None:
             return context.trace.to_record(identity, error=failure, status=status)
@@ -309,6 +350,27 @@ class Invoker:
             error=failure,
             variant=choice.variant,
         )
+
+
+def _require_team(call: Call, route: Route) -> None:
+    if not call.principal.owns(route.team):
+        raise NotFound(f"there is no algorithm {call.algorithm!r}", code="algorithm-not-found")
+
+
+def _choice(call: Call, route: Route, loaded: Loaded, raw: Any, run_id: str) -> tuple[Choice, str]:
+    """The version that answers and why, and for which unit."""
+    unit: object = call.unit
+    field = loaded.plan.unit
+    if not unit and field and isinstance(raw, dict):
+        unit = raw.get(field)
+    return choose(route, unit, run_id), str(unit)[:256] if isinstance(unit, str | int) else ""
+
+
+def _out_of_time(prepared: Prepared, context: RunContext, started: float) -> DeadlineExceeded:
+    name, seconds = prepared.loaded.algorithm, prepared.deadline - started
+    error = DeadlineExceeded(f"algorithm {name!r} did not end in time ({seconds:.3f} s)")
+    context.ended(error)
+    return error
 
 
 def _answer_body(output: Any, loaded: Loaded) -> bytes:

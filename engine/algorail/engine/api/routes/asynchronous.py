@@ -7,9 +7,17 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 
 from algorail.engine.api.contract import HEADER_PARAMETERS
-from algorail.engine.api.headers import require_json, seconds_of, short, version_of, wanted_headers
+from algorail.engine.api.headers import (
+    require_json,
+    seconds_of,
+    short_of,
+    text_of,
+    version_of,
+    wanted_headers,
+)
 from algorail.engine.api.problems import problem_response
 from algorail.engine.api.routes.common import Caller, EngineDep, json, router
+from algorail.engine.api.schemas import ResumeBody
 from algorail.engine.kit.errors import AlgorailError, BlockFailed, Cancelled
 from algorail.engine.plan.values import decode
 from algorail.engine.run.outcome import RunStatus
@@ -89,18 +97,29 @@ async def cancel_run(engine: EngineDep, run_id: str) -> Response:
     return json(await engine.asynchronous.cancel(run_id))
 
 
+@routes.post("/v1/runs/{run_id}/resume")
+async def resume_run(engine: EngineDep, caller: Caller, run_id: str, body: ResumeBody) -> Response:
+    """Let a run that needs attention go on: say which of its unsure writes happened, with what result."""
+    resumed = await engine.blocking(
+        engine.attention.resume, caller, run_id, outputs=body.outputs, repeat=body.repeat
+    )
+    if engine.asynchronous.executor is not None:
+        engine.asynchronous.executor.ring([run_id])
+    return json(resumed)
+
+
 async def _call(request: Request, engine: Engine, caller: Principal, name: str) -> Call:
-    headers = wanted_headers(request.scope["headers"])
-    require_json(headers)
+    sent = wanted_headers(request.scope["headers"])
+    require_json(sent)
     return Call(
         algorithm=name,
         body=await request.body(),
         principal=caller,
-        version=version_of(headers),
-        unit=short(headers, "unit", "X-Algorail-Unit"),
-        seconds=seconds_of(headers, engine.settings.engine.async_deadline),
-        idempotency_key=short(headers, "idempotency_key", "Idempotency-Key"),
-        traceparent=headers.get("traceparent", ""),
+        version=version_of(sent),
+        unit=short_of(sent, b"x-algorail-unit"),
+        seconds=seconds_of(sent, engine.settings.engine.async_deadline),
+        idempotency_key=short_of(sent, b"idempotency-key"),
+        traceparent=text_of(sent, b"traceparent"),
     )
 
 
