@@ -116,6 +116,19 @@ def test_plain_forms():
     assert type(compile_validator(NUMBER)(3)) is int
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_vectors_reach_to_the_ends_of_their_dtype(dtype):
+    validate, largest = compile_validator(VectorType(2, dtype)), float(np.finfo(dtype).max)
+    assert validate([largest, -largest]).tolist() == [largest, -largest]
+    assert compile_validator(VectorType(dtype=dtype))([]).shape == (0,)
+    for wrong in ([math.nan, 0], [math.inf, 0], [10**400, 0], ["1", 0], [None, 0], [True, 0]):
+        with pytest.raises(InvalidInput):
+            validate(wrong)
+    if dtype != "float64":
+        with pytest.raises(InvalidInput):
+            validate([largest * 1.1, 0])
+
+
 def test_validators_do_not_change_their_argument():
     source = ObjectType({"v": Field(VectorType(1)), "k": Field(ListType(INTEGER), False, [1])})
     value = {"v": [1.0]}

@@ -143,7 +143,8 @@ class Bindings:
         except AlgorailError as error:
             self._report.raised(error, port)
             return ANY
-        return marked(found, join_sensitivity(*(item.sensitivity for item in variables.values())))
+        marks: list[Sensitivity] = [item.sensitivity for item in variables.values()]
+        return marked(found, join_sensitivity(*marks))
 
 
 def wrong_value(report: Report, port: str, value: Any, expected: str, cure: str = "") -> None:

@@ -10,7 +10,7 @@ text of a plan is ever compiled and types of one shape share their code.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from itertools import count
@@ -133,7 +133,7 @@ class _Function:
         self._lines.append(f"{'    ' * self._indent}{text}")
 
     @contextmanager
-    def _block(self, head: str) -> Iterator[None]:
+    def _block(self, head: str) -> Generator[None]:
         self._line(head)
         self._indent += 1
         yield

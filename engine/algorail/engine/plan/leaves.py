@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import sys
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -20,6 +21,9 @@ Checker: TypeAlias = Callable[[Any], Any]
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 MAX_ANY_DEPTH = 64
 _INFINITY = float("inf")
+_LARGEST = sys.float_info.max
+_WHOLE = frozenset((int,))
+_NUMBERS = frozenset((int, float))
 _OTHER_PLAIN = frozenset((bool, type(None), bytes, np.ndarray))
 
 
@@ -105,35 +109,47 @@ def array_checker(source: VectorType, *, coerce: bool) -> Checker:
             raise Rejected
         return value
 
+    make = _whole_array if dtype.kind in "iu" else _float_array
+
     def check_list(value: Any) -> Any:
-        return check(value if type(value) is np.ndarray else _array_of(value, source))
+        if type(value) is np.ndarray:
+            return check(value)
+        if type(value) is not list or (size is not None and len(value) != size):
+            raise Rejected
+        return make(value, dtype)
 
     return check_list if coerce else check
 
 
-def _array_of(value: Any, source: VectorType) -> npt.NDArray[Any]:
-    """The array of a list of numbers.
-
-    Decimal text means the nearest float of the vector's dtype, as everywhere in JSON; what is out of the
-    range of the dtype, booleans and fractions for whole numbers are refused.
-    """
-    if type(value) is not list or (source.size is not None and len(value) != source.size):
-        raise Rejected
-    kinds = set(map(type, value))
-    whole = not source.dtype.startswith("float")
-    if not kinds <= ({int} if whole else {int, float}):
+def _float_array(value: list[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Decimal text means the nearest float of the dtype, as everywhere in JSON."""
+    if not _NUMBERS.issuperset(map(type, value)):
         raise Rejected
     try:
-        if not whole:
-            with np.errstate(over="ignore"):
-                return np.array(value, dtype=source.dtype)
-        exact = np.array(value, dtype=np.int64)
+        exact = np.array(value, np.float64)
     except OverflowError:
         raise Rejected from None
-    limits = np.iinfo(source.dtype)
+    largest = float(np.finfo(dtype).max)
+    # One product clears all but the strangest vectors: no item is larger than the length.
+    if not float(np.vdot(exact, exact)) <= min(largest * largest, _LARGEST):
+        with np.errstate(over="ignore"):
+            if not np.isfinite(exact.astype(dtype)).all():
+                raise Rejected
+    return exact.astype(dtype)
+
+
+def _whole_array(value: list[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Booleans, fractions and what is out of the range of the dtype are refused."""
+    if not _WHOLE.issuperset(map(type, value)):
+        raise Rejected
+    try:
+        exact = np.array(value, np.int64)
+    except OverflowError:
+        raise Rejected from None
+    limits = np.iinfo(dtype)
     if exact.size and not (limits.min <= exact.min() and exact.max() <= limits.max):
         raise Rejected
-    return exact.astype(source.dtype)
+    return exact.astype(dtype)
 
 
 def first_fit(checks: tuple[Checker, ...]) -> Checker:

@@ -31,6 +31,7 @@ from algorail.engine.plan.types import (
 Rule: TypeAlias = Callable[[str, Sequence[Type]], Type]
 
 _NUMERIC = frozenset({"integer", "number", "any"})
+_UNKNOWN = frozenset({"any"})
 _TEXTUAL = frozenset({"string", "any"})
 
 
@@ -84,7 +85,7 @@ def division(name: str, args: Sequence[Type]) -> Type:
 def addition(name: str, args: Sequence[Type]) -> Type:
     """Numbers, texts or lists."""
     found = _all_forms(args)
-    if found == {"any"}:
+    if found == _UNKNOWN:
         return ANY
     if found <= _TEXTUAL:
         return STRING
@@ -128,11 +129,11 @@ def membership(name: str, args: Sequence[Type]) -> Type:
     """An item and a list, a key and a dict, or a part and a text."""
     item, where = args
     found = forms(where)
-    if found == {"any"} or (found <= _TEXTUAL and forms(item) <= _TEXTUAL):
+    if found == _UNKNOWN or (found <= _TEXTUAL and forms(item) <= _TEXTUAL):
         return BOOLEAN
-    if found == {"dict"} and forms(item) <= _TEXTUAL:
+    if found == frozenset({"dict"}) and forms(item) <= _TEXTUAL:
         return BOOLEAN
-    if found == {"list"} and _may_be_equal(forms(at_path(where, (0,))), forms(item)):
+    if found == frozenset({"list"}) and _may_be_equal(forms(at_path(where, (0,))), forms(item)):
         return BOOLEAN
     raise _refused(name, args, "an item and a list, a key and a dict, or two texts")
 

@@ -126,7 +126,8 @@ def join_sensitivity(*marks: Sensitivity) -> Sensitivity:
     >>> join_sensitivity("", "secret", "pii")
     'secret'
     """
-    return max(marks, key=_RANK.__getitem__, default="")
+    none: Sensitivity = ""
+    return max(marks, key=_RANK.__getitem__, default=none)
 
 
 def marked(source: Type, sensitivity: Sensitivity) -> Type:
@@ -151,7 +152,7 @@ def children(source: Type) -> Iterator[Type]:
 
 def deep_sensitivity(source: Type) -> Sensitivity:
     """The strictest mark of the type and of everything inside it."""
-    return join_sensitivity(source.sensitivity, *(deep_sensitivity(child) for child in children(source)))
+    return join_sensitivity(source.sensitivity, *map(deep_sensitivity, children(source)))
 
 
 def union_of(types: Iterable[Type]) -> Type:
