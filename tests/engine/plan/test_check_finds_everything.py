@@ -282,15 +282,16 @@ def test_policies():
     text = GOOD.replace(
         "kind: ask@1,", "kind: ask@1, retry: {attempts: 0}, cache: {ttl: 0, size: 0}, breaker: {reset: 0},"
     )
-    text = text.replace("kind: when@1", "kind: when@1\n  timeout: 3")
+    text = text.replace("kind: when@1", "kind: when@1\n  timeout: 3\n  cache: {}")
     result = checked(from_yaml(text))
     assert {each.port for each in result.problems} == {
         "retry.attempts",
         "cache.ttl",
         "cache.size",
         "breaker.reset",
+        "cache",
     }
-    assert [(each.code, each.port) for each in result.warnings] == [("useless-policy", "timeout")]
+    assert [each.port for each in result.problems if each.code == "policy-not-possible"] == ["cache"]
 
 
 def test_fallbacks_must_fit():

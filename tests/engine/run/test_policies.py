@@ -13,6 +13,7 @@ from algorail.engine.kit.errors import BlockFailed, DeadlineExceeded, InvalidInp
 from algorail.engine.plan.document import Breaker, Cache, ListOf, Ref, Retry, Value
 from algorail.engine.run.context import RunContext
 from algorail.engine.run.outcome import NodeStatus, RunStatus
+from algorail.engine.run.prepare import refusals
 from algorail.engine.testing.fake_loop import run_fake
 from algorail.engine.testing.fakes import kind_of
 from tests.engine.run.graphs import Bench, Script, node, plan
@@ -296,3 +297,15 @@ def test_blocks_in_threads_leave_the_loop_alone() -> None:
     bench = Bench(kind_of(where, in_thread=True))
     assert bench.record(plan(node("n", "where", x="q")))[0].startswith("algorail-block")
     bench.services.close()
+
+
+def test_what_cannot_be_compiled_is_told_without_building_a_block() -> None:
+    def pay(x: Any) -> None: ...
+
+    bench = Bench(kind_of(pay, effect=Effect.WRITE))
+    nodes = [node("n0", "pay", {"cache": Cache()}, x="q")]
+    for i in range(1, 18):
+        nodes.append(node(f"n{i}", "when", condition="q", then=f"n{i - 1}", otherwise=Value(0)))
+    told = refusals(plan(*nodes), bench.kinds)
+    assert [problem.code for problem in told] == ["unsafe-cache", "limit-exceeded"]
+    assert refusals(plan(node("n", "pay", x="q")), bench.kinds) == []

@@ -16,17 +16,17 @@ MAX_ENTRIES = 1_000_000
 
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
 _CHOOSERS = CONTROL_KINDS - {"each@1", "sub_algorithm@1"}
-"""Control kinds that only choose among values: there is nothing in them to try again or to keep."""
+"""Control kinds that only choose among nodes: there is nothing in them to try again or to keep."""
 
 
 def check_node_policies(node: Node, report: Report) -> None:
     """Retry, timeout, cache and breaker of a node."""
     if node.kind in _CHOOSERS:
-        for name in ("retry", "timeout", "cache", "breaker"):
+        for name in ("retry", "cache", "breaker"):
             if getattr(node, name) is not None:
-                report.warning(
-                    "useless-policy",
-                    f"{node.kind} does no work, so its {name} means nothing",
+                report.error(
+                    "policy-not-possible",
+                    f"{node.kind} runs every node it pulls at most once and cannot have {name}",
                     port=name,
                     cure="put it on the nodes that it chooses from",
                 )

@@ -50,13 +50,18 @@ def policed(node: Node, index: int, call: Call, services: Services) -> Call:
     return replace(call, function=Policed(node, index, call, memory, breaker), is_async=True, wants="engine")
 
 
+def unsafe_cache(node: str) -> Problem:
+    """A node that writes may not have a cache."""
+    text = "a write cannot be answered from memory"
+    return Problem(code="unsafe-cache", message=text, node=node, cure="remove cache=")
+
+
 def _check(node: Node, call: Call) -> None:
     if call.effect is not Effect.WRITE:
         return
     problems = []
     if node.cache is not None:
-        text = "a write cannot be answered from memory"
-        problems.append(Problem(code="unsafe-cache", message=text, node=node.id, cure="remove cache="))
+        problems.append(unsafe_cache(node.id))
     repeats = node.retry is not None and node.retry.attempts > 1
     if repeats and not call.idempotent and call.wants == "plain":
         text = "a write that is not idempotent is not tried twice: it does not send the effect key"

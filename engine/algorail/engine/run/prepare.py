@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-from algorail.engine.block.kind import BlockKind, Kinds, Services
-from algorail.engine.kit.errors import ConfigInvalid, NotFound, PlanInvalid, Problem
-from algorail.engine.plan.document import Node, Plan
+from algorail.engine.block.kind import BlockKind, Effect, Kinds, Services
+from algorail.engine.kit.errors import ConfigInvalid, LimitExceeded, NotFound, PlanInvalid, Problem
+from algorail.engine.plan.document import CONTROL_KINDS, Node, Plan
 from algorail.engine.run.calls import Call, call_of
 from algorail.engine.run.control import Algorithms, each_call, sub_algorithm_call
-from algorail.engine.run.policies import policed
-from algorail.engine.run.regions import LAZY
+from algorail.engine.run.policies import policed, unsafe_cache
+from algorail.engine.run.regions import LAZY, Regions
 
 
 def prepare_calls(
@@ -29,6 +29,22 @@ def prepare_calls(
         call = _bare_call(node, index, kinds, services, algorithms)
         calls[node.id] = policed(node, index, call, services)
     return calls
+
+
+def refusals(plan: Plan, kinds: Kinds) -> list[Problem]:
+    """Why a plan without mistakes cannot be compiled, as far as that shows before a block is built."""
+    problems = [
+        unsafe_cache(node.id)
+        for node in plan.nodes
+        if node.cache is not None
+        and node.kind not in CONTROL_KINDS
+        and _writes(kinds.get(node.kind), node.config)
+    ]
+    try:
+        Regions(plan)
+    except LimitExceeded as error:
+        problems.append(Problem(code=error.code, message=error.message, cure=error.cure))
+    return problems
 
 
 def _bare_call(
@@ -62,8 +78,16 @@ def block_call(
     runner = kind.build(settings, services)
     if threaded and not runner.is_async:
         runner = replace(runner, in_thread=True)
-    effect, idempotent = kind.effect_of(settings) if kind.effect_of else (kind.effect, kind.idempotent)
+    effect, idempotent = _effect(kind, settings)
     return call_of(runner, services, effect=effect, idempotent=idempotent)
+
+
+def _writes(kind: BlockKind, config: Mapping[str, Any]) -> bool:
+    return _effect(kind, config_of(kind, config))[0] is Effect.WRITE
+
+
+def _effect(kind: BlockKind, settings: Any) -> tuple[Effect, bool]:
+    return kind.effect_of(settings) if kind.effect_of else (kind.effect, kind.idempotent)
 
 
 def config_of(kind: BlockKind, config: Mapping[str, Any]) -> Any:

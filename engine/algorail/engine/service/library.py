@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from algorail.engine.block.kind import Kinds
@@ -13,7 +14,7 @@ from algorail.engine.plan.check import Checked, check
 from algorail.engine.plan.document import MAX_DEPTH, Node, Plan
 from algorail.engine.plan.signature import Signature
 from algorail.engine.plan.types import Type
-from algorail.engine.run.prepare import config_of
+from algorail.engine.run.prepare import config_of, refusals
 from algorail.engine.service.bundles import BundleKindsSource
 from algorail.engine.service.principal import Principal
 from algorail.engine.service.versions import resolve
@@ -63,12 +64,15 @@ class Library:
 
     def check(self, plan: Plan, principal: Principal | None = None) -> Checked:
         """The plan's problems and the types of its nodes; runs nothing of it."""
-        return check(
+        checked = check(
             plan,
             self.signatures(plan),
             lambda name, spec: self.plan(name, spec, principal),
             _cel_type,
         )
+        if not checked.ok:
+            return checked
+        return replace(checked, problems=tuple(refusals(plan, self.kinds(plan))))
 
     def nesting(self, plan: Plan, principal: Principal) -> list[Problem]:
         """What is wrong with how sub-algorithms nest below a plan: cycles, and more than eight levels."""
