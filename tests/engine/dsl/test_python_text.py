@@ -158,3 +158,45 @@ def test_the_source_reads_like_what_a_person_writes():
         "    answer = when(vector.best > 0.7, then=vector.text, otherwise='?')\n"
         "    return answer\n"
     )
+
+
+def test_installed_blocks_are_written_as_the_calls_that_make_them():
+    config = {
+        "connection": "crm",
+        "sql": "SELECT name FROM customers WHERE id = :id",
+        "inputs": {"id": {"type": "integer"}},
+        "shape": "value",
+        "row": {"type": "string", "x-sensitivity": "pii"},
+    }
+    node = Node(id="name", kind="db_lookup@1", config=config, inputs={"id": Ref("x")})
+    source = assert_same(plan(node, result=Ref("name")))
+    assert "name_block = db_lookup(\n    connection='crm',\n" in source
+    assert "    inputs={'id': int},\n" in source
+    assert "    row=Pii[str],\n" in source
+    assert "    name = name_block(id=x)\n" in source
+
+
+def test_a_block_used_twice_is_made_once_and_short_ones_stand_in_their_place():
+    config = {"model": "a-model-with-a-rather-long-name", "inputs": {"text": {"type": "string"}}}
+    nodes = [
+        Node(id=name, kind="model_call@1", config=config, inputs={"text": Ref("x")})
+        for name in ("one", "two")
+    ]
+    near = Node(id="near", kind="vector_search@1", config={"index": "faq"}, inputs={"vector": Ref("one")})
+    source = assert_same(plan(*nodes, near))
+    assert source.count("model_call(") == 1
+    assert "near = vector_search(index='faq')(vector=one)" in source
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"model": "m", "inputs": {"text": {"type": "string"}}, "params": {"type": "string"}},
+        {"model": "m", "inputs": {"text": {"type": "string", "default": "?"}}},
+        {"model": "m", "inputs": {"text": {"type": "string", "made-up": 1}}},
+        {"model": "m", "url": "http://127.0.0.1:1", "inputs": {}},
+        {"model": "m", "inputs": {"text": 3}},
+    ],
+)
+def test_configurations_that_are_no_plain_types_come_back_identical(config):
+    assert_same(plan(Node(id="odd", kind="model_call@1", config=config, inputs={"text": Ref("x")})))

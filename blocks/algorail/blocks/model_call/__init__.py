@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, overload
 
+from algorail.blocks._schemas import schema_of
 from algorail.blocks.model_call.config import ModelCallConfig, signature
 from algorail.engine.block.kind import BlockKind, Effect, Runner, Services
 from algorail.engine.dsl import placed
-from algorail.engine.plan.annotations import type_of
-from algorail.engine.plan.types import to_schema
 
 R = TypeVar("R")
 
@@ -77,8 +76,8 @@ def model_call(
 
     Args:
         model: Name that the model host or the operator's settings know.
-        inputs: Port → Python type, of one row if `batch`.
-        output: Python type of the answer, of one row if `batch`.
+        inputs: Port → Python type (or JSON Schema), of one row if `batch`.
+        output: Python type (or JSON Schema) of the answer, of one row if `batch`.
         batch: Every input is a list of rows, and so is the output.
         options: The other fields of `ModelCallConfig`, such as `protocol="openai_chat"`.
 
@@ -87,8 +86,8 @@ def model_call(
     """
     config = {
         "model": model,
-        "inputs": {port: to_schema(type_of(kind)) for port, kind in (inputs or {}).items()},
-        "output": {} if output is None else to_schema(type_of(output)),
+        "inputs": {port: schema_of(kind) for port, kind in (inputs or {}).items()},
+        "output": {} if output is None else schema_of(output),
         "batch": batch,
         **options,
     }

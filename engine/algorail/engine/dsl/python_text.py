@@ -9,18 +9,15 @@ import inspect
 import keyword
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
 
 import msgspec
 
 from algorail.engine.dsl.binding_text import BindingWriter, is_name, keywords
+from algorail.engine.dsl.factory_text import FactoryCall, factory_call
 from algorail.engine.dsl.misuse import misuse
 from algorail.engine.dsl.names import NODE_ID, node_id
-from algorail.engine.dsl.placing import Placeable
 from algorail.engine.dsl.type_text import TypeWriter
-from algorail.engine.kit.errors import AlgorailError
 from algorail.engine.plan.document import Node, Plan, RecordPolicy, Value
 
 _ENGINE = frozenset(
@@ -35,6 +32,8 @@ _STRUCTS = frozenset({"DictOf", "ListOf", "Value"})
 _BUILTINS = frozenset({"abs", "bool", "bytes", "dict", "float", "int", "list", "round", "str"})
 _POLICIES = ("retry", "timeout", "cache", "breaker", "record", "doc")
 _WIDTH = 100
+_INLINE = 50
+"""Longest call of a factory that stands inside the algorithm."""
 
 
 def to_python(plan: Plan) -> str:
@@ -52,14 +51,17 @@ def to_python(plan: Plan) -> str:
 class _Module:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._factories: dict[str, str] = {}
-        self._callees = {node.id: self._callee(node) for node in plan.nodes}
-        reserved = _ENGINE | _TYPING | _STRUCTS | _BUILTINS | set(self._factories)
+        self._types = TypeWriter(_ENGINE | _TYPING | _STRUCTS | _BUILTINS)
+        found = {node.id: factory_call(node, self._types) for node in plan.nodes}
+        self._calls = {node: call for node, call in found.items() if call is not None}
+        factories = {call.name for call in self._calls.values()}
+        reserved = _ENGINE | _TYPING | _STRUCTS | _BUILTINS | factories
         self._function = plan.name.replace("-", "_")
         if not is_name(self._function) or self._function in reserved:
             self._function = f"{self._function}_algorithm"
         self._variables = _variables([*plan.inputs, *(node.id for node in plan.nodes)], reserved)
-        self._types = TypeWriter(reserved)
+        self._taken = {*reserved, self._function, *self._variables.values()}
+        self._shared: dict[str, str] = {}
         self._bindings = BindingWriter(self._variables)
         self._names: set[str] = {"algorithm"}
 
@@ -69,7 +71,8 @@ class _Module:
         parts = [self._decorator(), self._header(), *body]
         function = "\n".join(parts)
         classes = [source for _, source in self._types.classes.values()]
-        return "\n\n\n".join([self._imports(), *classes, function]) + "\n"
+        blocks = "\n".join(f"{name} = {made}" for made, name in self._shared.items())
+        return "\n\n\n".join([self._imports(), *classes, *filter(None, [blocks]), function]) + "\n"
 
     def _imports(self) -> str:
         names = self._names | self._types.names | self._bindings.names | self._bindings.structs
@@ -81,7 +84,7 @@ class _Module:
             }
             lines += [_import(home, names & told) for home, told in homes.items() if names & told]
             lines.append("")
-        lines += sorted(f"from {home} import {name}" for name, home in self._factories.items())
+        lines += sorted({f"from {call.home} import {call.name}" for call in self._calls.values()})
         lines.append(_import("algorail.engine", names & _ENGINE))
         if names & _STRUCTS:
             lines.append(_import("algorail.engine.plan.document", names & _STRUCTS))
@@ -145,7 +148,7 @@ class _Module:
             name, arguments = control
             self._names.add(name)
             return _call(f"{start}{name}", [*arguments, *policies], "    ")
-        callee = self._callees[node.id]
+        callee = self._callee(node)
         self._names.add(callee.partition("(")[0])
         if policies:
             self._names.add("options")
@@ -214,55 +217,27 @@ class _Module:
             if isinstance(name, str) and isinstance(version, str):
                 shown = repr(name) if version == "@prod" else f"{name!r}, {version!r}"
                 return f"sub_algorithm({shown})"
-        found = _factory(node)
-        if found is not None:
-            name, home, text = found
-            self._factories[name] = home
-            return text
+        if node.id in self._calls:
+            return self._made(node, self._calls[node.id])
         return f"placed_kind({node.kind!r}, {config!r})" if config else f"placed_kind({node.kind!r})"
+
+    def _made(self, node: Node, call: FactoryCall) -> str:
+        """A short call in its place; a long one by a name of its own above the function."""
+        made = _call(call.name, list(call.arguments), "")
+        if len(made) <= _INLINE:
+            return made
+        if made not in self._shared:
+            name = f"{node.id}_block"
+            while name in self._taken:
+                name += "_"
+            self._taken.add(name)
+            self._shared[made] = name
+        return self._shared[made]
 
     def _result(self) -> str:
         if self._plan.result == Value(None):
             return self._bindings.struct(Value(None))
         return self._bindings.text(self._plan.result)
-
-
-def _factory(node: Node) -> tuple[str, str, str] | None:
-    """Name, module and call of the installed factory that makes a node's block, if there is one."""
-    name = node.kind.partition("@")[0]
-    if not is_name(name):
-        return None
-    for point in entry_points(group="algorail.blocks", name=name):
-        try:
-            factory: Any = getattr(import_module(point.module), name, None)
-            made = factory(**node.config) if callable(factory) else None
-        except (ImportError, TypeError, AlgorailError):
-            continue
-        if not isinstance(made, Placeable) or (made.kind_key, made.config) != (node.kind, node.config):
-            continue
-        if _takes(made.call_signature, node):
-            return name, point.module, f"{name}({', '.join(_given(factory, node.config))})"
-    return None
-
-
-def _takes(signature: inspect.Signature | None, node: Node) -> bool:
-    if signature is None:
-        return True
-    try:
-        signature.bind(**node.inputs)
-    except TypeError:
-        return False
-    return True
-
-
-def _given(factory: Any, config: Mapping[str, Any]) -> list[str]:
-    """The arguments of a factory that are not at their default."""
-    parameters = inspect.signature(factory).parameters
-    return [
-        f"{name}={item!r}"
-        for name, item in config.items()
-        if name not in parameters or parameters[name].default != item
-    ]
 
 
 def _variables(names: list[str], reserved: frozenset[str] | set[str]) -> dict[str, str]:

@@ -7,6 +7,8 @@ gives the very same type is used.
 from __future__ import annotations
 
 import keyword
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import reduce
 from operator import or_
@@ -39,6 +41,20 @@ class Annotation(NamedTuple):
     meaning: Any
 
 
+class Attempt:
+    """Whether what was collected meanwhile is needed.
+
+    Attributes:
+        kept: It is.
+    """
+
+    kept = False
+
+    def keep(self) -> None:
+        """It is needed."""
+        self.kept = True
+
+
 _SCALARS = {
     "null": type(None),
     "boolean": bool,
@@ -65,16 +81,32 @@ class TypeWriter:
 
     def write(self, source: Type) -> str:
         """The annotation of a type."""
-        names, classes = set(self.names), dict(self.classes)
-        try:
-            found = self._annotation(source)
-            if to_schema(port_type(found.meaning)) == to_schema(source):
-                return found.text
-        except (InvalidInput, TypeError):
-            pass
-        self.names, self.classes = names, classes
+        found = self.exact(source)
+        if found is not None:
+            return found.text
         self.names |= {"Annotated", "Any", "Schema"}
         return f"Annotated[Any, Schema({to_schema(source)!r})]"
+
+    def exact(self, source: Type) -> Annotation | None:
+        """The annotation of a type, None if Python has no words for it."""
+        with self.attempt() as attempt:
+            try:
+                found = self._annotation(source)
+                if to_schema(port_type(found.meaning)) == to_schema(source):
+                    attempt.keep()
+                    return found
+            except (InvalidInput, TypeError):
+                pass
+        return None
+
+    @contextmanager
+    def attempt(self) -> Iterator[Attempt]:
+        """What is collected inside is forgotten again unless it is kept."""
+        names, classes = set(self.names), dict(self.classes)
+        attempt = Attempt()
+        yield attempt
+        if not attempt.kept:
+            self.names, self.classes = names, classes
 
     def _annotation(self, source: Type) -> Annotation:
         bare = replace(source, sensitivity="", doc="")
