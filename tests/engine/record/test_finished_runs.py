@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from algorail.engine.plan.document import Input, Node, Plan, Ref, Value
-from algorail.engine.plan.types import INTEGER, AnyType, ScalarType
+from algorail.engine.plan.types import INTEGER, AnyType, ListType, ScalarType
 from algorail.engine.record.codec import RecordEncoder, RecordOptions, RecordShape, decode
 from algorail.engine.record.finished import FinishedRun
 from algorail.engine.run.compile import compile_plan
@@ -43,13 +43,14 @@ def node(name, kind, /, **rest):
     return Node(id=name, kind=f"{kind}@1", inputs=inputs)
 
 
-def plan_of(*nodes, given=ANY, result=None):
+def plan_of(*nodes, given=ANY, result=None, unit=""):
     return Plan(
         name="faq",
         inputs={"x": Input(type=given)},
         output=AnyType(),
         nodes=nodes,
         result=result or Ref(nodes[-1].id),
+        unit=unit,
     )
 
 
@@ -71,6 +72,12 @@ BRANCH = (
     node("w", "when", condition=Value(True), then="a", otherwise="b"),
 )
 RESCUED = (Node(id="a", kind="fragile@1", inputs={"x": Ref("x")}, fallback=Value("calm")),)
+MODES = (
+    Node(id="a", kind="double@1", inputs={"x": Ref("x")}, record="digest"),
+    Node(id="b", kind="double@1", inputs={"x": Ref("a")}, record="off"),
+    Node(id="c", kind="double@1", inputs={"x": Ref("b")}),
+)
+SECRET = ScalarType("string", sensitivity="secret")
 SENSITIVE = (node("a", "double", x="x"), node("b", "later", x="a"))
 
 
@@ -85,13 +92,15 @@ SENSITIVE = (node("a", "double", x="x"), node("b", "later", x="a"))
         (plan_of(*RESCUED), 4, {}, {}),
         (plan_of(*SENSITIVE), 4, {"a": ScalarType("integer", sensitivity="pii")}, {}),
         (plan_of(*SENSITIVE, given=ScalarType("string", sensitivity="pii")), "swordfish", {}, {}),
+        (plan_of(*SENSITIVE, unit="x"), "u1", {"b": ListType(SECRET)}, {"labels": {"unit": "u1"}}),
+        (plan_of(*MODES), 4, {}, {}),
         (plan_of(*SENSITIVE), 2**70, {}, {}),
         (plan_of(*SENSITIVE), "x" * 40_000, {}, {}),
         (plan_of(*SENSITIVE), np.arange(3_000, dtype=np.float32), {}, {}),
         (plan_of(node("a", "double", x="x"), given=INTEGER), 1, {}, {}),
     ],
     ids=["diamond", "path", "labels", "pinned", "branch", "rescued", "sensitive", "sensitive-input",
-         "huge", "large", "array", "typed"],
+         "sensitive-items", "modes", "huge", "large", "array", "typed"],
 )  # fmt: skip
 def test_both_ways_say_the_same(plan, x, types, options):
     run, shape = finished(plan, x, **options), shape_of(plan, **types)

@@ -6,7 +6,7 @@ or holds something that msgpack refuses, is encoded value by value.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,10 @@ import msgspec
 import zstandard
 
 from algorail.engine.record.body import CHILD_HEAD, LEVEL, POSITIONS, VERSION
-from algorail.engine.record.finished import FinishedRun
+from algorail.engine.record.finished import FinishedRun, Recordable, Row
 from algorail.engine.record.marks import HEAD_ITEMS, Mark
 from algorail.engine.record.masks import Masker
-from algorail.engine.record.shape import PLAIN, RecordShape
+from algorail.engine.record.shape import PLAIN, NodeShape, RecordShape
 from algorail.engine.record.store import EncodedRun, RunHead
 from algorail.engine.record.values import ArrayMode, ValueEncoder, digest_of
 from algorail.engine.run.outcome import BlockRecord, ErrorInfo, RunRecord
@@ -63,10 +63,12 @@ class RecordEncoder:
         self._inputs = ValueEncoder("full")
         self._compress = zstandard.ZstdCompressor(level=LEVEL, write_checksum=False).compress
 
-    def encode(self, record: RunRecord | FinishedRun, shape: RecordShape) -> EncodedRun:
+    def encode(self, record: Recordable, shape: RecordShape) -> EncodedRun:
         """A run ready to be written, with nothing sensitive in row, body or messages."""
         if isinstance(record, FinishedRun):
-            return self._encode_plain(record, shape) or self.encode(record.record(), shape)
+            rows = record.rows()
+            found = None if rows is None else self._encode_rows(record, rows, shape)
+            return found or self.encode(record.record(), shape)
         pass_ = _Pass(self._options, self._values, self._compress)
         inputs = pass_.own_inputs(record, shape, self._inputs)
         document = pass_.run(record, shape, inputs)
@@ -74,28 +76,21 @@ class RecordEncoder:
         if packed is None or len(packed) > self._options.whole:
             pass_.value = pass_.weighed
             packed = msgspec.msgpack.encode(pass_.run(record, shape, inputs))
-        head = pass_.head(record, shape)
-        body = _PREFIX + self._compress(packed)
-        return EncodedRun(head, body, tuple(pass_.apart.items()), len(packed) + pass_.apart_bytes)
+        return self._encoded(pass_, pass_.head(record, shape), packed)
 
-    def _encode_plain(self, run: FinishedRun, shape: RecordShape) -> EncodedRun | None:
-        """The same for a small run in which nothing is masked or failed: nearly every one."""
-        rows = run.rows() if shape.is_plain else None
-        kept = run.context.kept
-        if rows is None or kept is None:
-            return None
-        inputs = self._inputs.encode_plain(kept[1])
-        if inputs is None or len(inputs) > self._options.large:
-            return None
-        output = kept[run.source.whole[2]]
-        position = _last(output, [row[5] for row in rows])
-        labels = {_text(key): _text(value) for key, value in run.labels.items()}
-        shown = None if position >= 0 else output
-        document: list[Any] = [msgspec.Raw(inputs), shown, position, None, labels, rows]
+    def _encode_rows(self, run: FinishedRun, rows: Sequence[Row], shape: RecordShape) -> EncodedRun | None:
+        """The same for a small run in which every block simply worked, which is nearly every one."""
+        pass_ = _Pass(self._options, self._values, self._compress)
+        inputs = pass_.own_inputs(run, shape, self._inputs)
+        document = pass_.finished(run, rows, shape, inputs)
         packed = self._values.encode_plain(document)
         if packed is None or len(packed) > self._options.whole:
             return None
-        return EncodedRun(_plain_head(run), _PREFIX + self._compress(packed), (), len(packed))
+        return self._encoded(pass_, pass_.head(run, shape), packed)
+
+    def _encoded(self, pass_: _Pass, head: RunHead, packed: bytes) -> EncodedRun:
+        body = _PREFIX + self._compress(packed)
+        return EncodedRun(head, body, tuple(pass_.apart.items()), len(packed) + pass_.apart_bytes)
 
 
 class _Pass:
@@ -121,7 +116,7 @@ class _Pass:
         self.apart_bytes = 0
 
     def own_inputs(
-        self, record: RunRecord, shape: RecordShape, encoder: ValueEncoder
+        self, record: Recordable, shape: RecordShape, encoder: ValueEncoder
     ) -> msgspec.Raw | dict[str, msgspec.Raw]:
         """What the run was called with, in full but for what is sensitive."""
         given = self._masked_inputs(record, shape)
@@ -138,7 +133,15 @@ class _Pass:
         error, labels = self._error(record.error), self._labels(record.labels, shape)
         return [inputs, output, position, error, labels, blocks]
 
-    def head(self, record: RunRecord, shape: RecordShape) -> RunHead:
+    def finished(self, run: FinishedRun, rows: Sequence[Row], shape: RecordShape, inputs: Any) -> list[Any]:
+        """The document of a run in which every block simply worked."""
+        output, outputs = run.output, [row[5] for row in rows]
+        position = _last(output, outputs) if shape.output is None else -1
+        kept = rows if shape.is_plain else [self._row(row, shape) for row in rows]
+        shown = None if position >= 0 else self._output(output, shape)
+        return [inputs, shown, position, None, self._labels(run.labels, shape), kept]
+
+    def head(self, record: Recordable, shape: RecordShape) -> RunHead:
         """The searchable row; the unit of a sensitive input stands in it as a digest."""
         unit = record.unit
         if unit and (shape.plan.unit in shape.inputs or self._masker.strike(unit) != unit):
@@ -173,7 +176,7 @@ class _Pass:
             self.apart_bytes += len(raw)
         return msgspec.Raw(self._values.encode(Mark("apart", digest=digest, size=len(raw))))
 
-    def _masked_inputs(self, record: RunRecord, shape: RecordShape) -> dict[str, Any]:
+    def _masked_inputs(self, record: Recordable, shape: RecordShape) -> Mapping[str, Any]:
         if not shape.inputs:
             return record.inputs
         masks, masker = shape.inputs, self._masker
@@ -181,7 +184,7 @@ class _Pass:
 
     def _child(self, record: RunRecord, shape: RecordShape | None) -> list[Any]:
         """The run of a sub-algorithm; its inputs are what blocks returned, and kept like that."""
-        given = dict.fromkeys(record.inputs, NOT_RECORDED)
+        given: Mapping[str, Any] = dict.fromkeys(record.inputs, NOT_RECORDED)
         if shape is not None:
             given = self._masked_inputs(record, shape)
         document = self.run(record, shape, {name: self.value(value) for name, value in given.items()})
@@ -204,15 +207,7 @@ class _Pass:
 
     def _block(self, block: BlockRecord, shape: RecordShape | None) -> tuple[Any, ...]:
         known = None if shape is None else shape.nodes.get(block.node)
-        output = block.output
-        if known is None or known.mode == "off":
-            output = None if output is None else NOT_RECORDED
-        else:
-            if known.mask is not None:
-                output = known.mask(output, self._masker)
-            if known.mode == "digest":
-                output = self._digest(output)
-        kept = self.value(output)
+        kept = self.value(self._shown(block.output, known))
         row = (block.node, block.kind, POSITIONS[block.status], block.start_ns, block.duration_ns, kept)
         if block.error is None and len(block.attempts) <= 1 and not block.children:
             return row
@@ -220,6 +215,18 @@ class _Pass:
         inner = shape if known is not None and known.mode == "full" else None
         children = [self._child(run, inner.child(run.plan_hash) if inner else None) for run in block.children]
         return (*row, self._error(block.error), attempts, children)
+
+    def _row(self, row: Row, shape: RecordShape) -> Row:
+        known = shape.nodes.get(row[0])
+        return row if known is PLAIN else (*row[:5], self._shown(row[5], known))
+
+    def _shown(self, output: Any, known: NodeShape | None) -> Any:
+        """What may be written of a node's output."""
+        if known is None or known.mode == "off":
+            return None if output is None else NOT_RECORDED
+        if known.mask is not None:
+            output = known.mask(output, self._masker)
+        return self._digest(output) if known.mode == "digest" else output
 
     def _output(self, output: Any, shape: RecordShape | None) -> Any:
         if shape is None:
@@ -237,7 +244,7 @@ class _Pass:
             return None
         return error.code, _text(self._masker.strike(error.message)), error.node
 
-    def _labels(self, labels: dict[str, str], shape: RecordShape | None) -> dict[str, str]:
+    def _labels(self, labels: Mapping[str, str], shape: RecordShape | None) -> dict[str, str]:
         if not labels or shape is None:
             return {}
         return {_text(key): _text(self._masker.strike(value)) for key, value in labels.items()}
@@ -259,26 +266,6 @@ def _last(value: Any, values: list[Any]) -> int:
             if values[position] is value:
                 return position
     return -1
-
-
-def _plain_head(run: FinishedRun) -> RunHead:
-    source, (started, seconds) = run.source, run.times()
-    clock = source.clock
-    return RunHead(
-        run.run_id,
-        source.plan.name,
-        run.version,
-        run.plan_hash,
-        run.status.value,
-        clock.now_ns() - round((clock.monotonic() - started) * 1e9),
-        round(seconds * 1e9),
-        run.alias,
-        run.variant,
-        run.reason,
-        _text(run.unit),
-        "",
-        _text(run.trace_id),
-    )
 
 
 def _text(text: str) -> str:

@@ -10,7 +10,7 @@ import msgspec
 
 from algorail.engine.record.body import POSITIONS
 from algorail.engine.run.context import RunContext
-from algorail.engine.run.outcome import NodeStatus, RunRecord, RunStatus
+from algorail.engine.run.outcome import ErrorInfo, NodeStatus, RunRecord, RunStatus
 from algorail.engine.run.trace import Identity, Source
 
 Row = tuple[str, str, int, int, int, Any]
@@ -51,18 +51,58 @@ class FinishedRun(msgspec.Struct):
         return RunStatus.SUCCEEDED
 
     @property
+    def error(self) -> ErrorInfo | None:
+        """None, as it succeeded."""
+        return None
+
+    @property
+    def source_run(self) -> str:
+        """Empty: replays are recorded from a `RunRecord`."""
+        return ""
+
+    @property
+    def algorithm(self) -> str:
+        """Name of what ran."""
+        return self.source.plan.name
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        """What the run was called with."""
+        given: Mapping[str, Any] = self._kept[1]
+        return given
+
+    @property
+    def output(self) -> Any:
+        """Its result."""
+        return self._kept[self.source.whole[2]]
+
+    @property
+    def started_ns(self) -> int:
+        """Start by the wall clock, reckoned back from now."""
+        clock = self.source.clock
+        return clock.now_ns() - round((clock.monotonic() - self.times()[0]) * 1e9)
+
+    @property
+    def duration_ns(self) -> int:
+        """Duration of the whole."""
+        return round(self.times()[1] * 1e9)
+
+    @property
     def source(self) -> Source:
         """What ran."""
+        source: Source = self._kept[0]
+        return source
+
+    @property
+    def _kept(self) -> tuple[Any, ...]:
         if self.context.kept is None:
             raise ValueError("this run was not recorded")
-        source: Source = self.context.kept[0]
-        return source
+        return self.context.kept
 
     def times(self) -> tuple[float, float]:
         """Start and duration, seconds of the run's clock."""
-        kept = self.context.kept or ()
         start, end, _ = self.source.whole
-        return kept[start], kept[end] - kept[start]
+        return self._kept[start], self._kept[end] - self._kept[start]
 
     def rows(self) -> list[Row] | None:
         """Its blocks by start, if all of them simply worked; None if there is more to say."""
@@ -85,7 +125,7 @@ class FinishedRun(msgspec.Struct):
         return rows
 
     def record(self) -> RunRecord:
-        """The run as plain objects."""
+        """The run as plain objects, without what its blocks received: that follows from the rest."""
         trace = self.context.trace
         if trace is None:
             raise ValueError("this run was not recorded")
@@ -99,7 +139,7 @@ class FinishedRun(msgspec.Struct):
             trace_id=self.trace_id,
             labels=self.labels,
         )
-        return trace.to_record(identity)
+        return trace.to_record(identity, received=False)
 
 
 Recordable = RunRecord | FinishedRun

@@ -142,6 +142,7 @@ class Trace:
         *,
         error: ErrorInfo | None = None,
         status: RunStatus | None = None,
+        received: bool = True,
     ) -> RunRecord:
         """The run as plain objects.
 
@@ -149,6 +150,7 @@ class Trace:
             identity: Version, alias, variant …; by default that of the compiled plan.
             error: What the run's failure is recorded as, if the caller knows better.
             status: What became of the run, if the caller knows better.
+            received: Whether to tell what blocks received; it follows from the rest, and costs as much.
         """
         source, failed = self._source, self._notes.error
         known = identity or source.identity
@@ -169,7 +171,7 @@ class Trace:
             inputs=dict(self._inputs),
             output=self._values[whole.output],
             error=error,
-            blocks=sorted(self._blocks(started, ended), key=lambda block: block.start_ns),
+            blocks=sorted(self._blocks(started, ended, received), key=lambda block: block.start_ns),
             alias=known.alias,
             variant=known.variant,
             reason=known.reason,
@@ -179,7 +181,7 @@ class Trace:
             labels=dict(known.labels),
         )
 
-    def _blocks(self, started: float, ended: float) -> Iterator[BlockRecord]:
+    def _blocks(self, started: float, ended: float, received: bool) -> Iterator[BlockRecord]:
         pinned, notes = self._context.overrides or {}, self._notes
         for index, node in enumerate(self._source.plan.nodes):
             span = self._source.layout.spans.get(node.id)
@@ -194,15 +196,18 @@ class Trace:
                 start_ns=_ns(start - started),
                 duration_ns=_ns(stopped - start),
                 output=self._values[span.output],
-                inputs={} if node.id in pinned else _inputs(node, self._read),
+                inputs=self._received(node) if received else None,
                 error=failure.error if failure is not None else notes.rescued.get(index),
                 attempts=[_attempt(one, started) for one in notes.tries.get(index, ())],
                 children=[
-                    Trace(child.context).to_record()
+                    Trace(child.context).to_record(received=received)
                     for child in sorted(notes.children.get(index, ()), key=lambda one: one.position)
                     if child.context.kept is not None
                 ],
             )
+
+    def _received(self, node: Node) -> dict[str, Any]:
+        return {} if node.id in (self._context.overrides or ()) else _inputs(node, self._read)
 
     def _read(self, name: str) -> Any:
         """The value of an input, or of a node that came to its end."""
