@@ -115,6 +115,12 @@ class _Function:
         self._indent = 0
         self._numbers = count()
         self._names: dict[str, Any] = {
+            "type": type,
+            "str": str,
+            "int": int,
+            "float": float,
+            "list": list,
+            "dict": dict,
             "Rejected": Rejected,
             "is_unicode": is_unicode,
             "check_any": check_decoded if decoded else check_any,
@@ -122,8 +128,11 @@ class _Function:
         }
 
     def of(self, source: Type) -> Checker:
-        with self._block("def check(value):"), self._block("try:"):
+        self._indent = 1
+        with self._block("try:"):
             self._line(f"return {self._check(source, 'value')}")
+        # Defaults make every name a local variable, which Python reads fastest.
+        self._lines.insert(0, f"def check(value, {', '.join(f'{name}={name}' for name in self._names)}):")
         self._lines += ["    except KeyError:", "        raise Rejected from None"]
         exec(_compiled("\n".join(self._lines)), self._names)  # noqa: S102
         check: Checker = self._names["check"]
