@@ -62,6 +62,10 @@ def _codes(tree: ast.Module, helpers: dict[str, int]) -> Iterator[tuple[str, set
                 values.append(node.args[place])
             raised = {name} if name[:1].isupper() else set()
             yield from ((text, raised) for value in values for text in _texts(value))
+        elif isinstance(node, ast.Dict):
+            keys = [key.value if isinstance(key, ast.Constant) else None for key in node.keys]
+            values = [value for key, value in zip(keys, node.values, strict=True) if key == "code"]
+            yield from ((text, set()) for value in values for text in _texts(value))
         elif isinstance(node, ast.ClassDef):
             yield from ((text, {node.name}) for value in _defaults(node) for text in _texts(value))
 

@@ -39,6 +39,7 @@ def generated() -> dict[Path, str]:
         HERE / "plan-schema.json": schema,
         HERE / "plan.md": plan_page(document_schema()),
         HERE / "blocks.md": blocks_page(),
+        HERE / "measured.md": numbers.text(),
         IMAGES / "read_digit.svg": pictures.read_digit(),
         README: numbers.within(README.read_text(encoding="utf-8")),
     }
@@ -52,7 +53,7 @@ def meanings() -> dict[str, str]:
 def errors_page() -> str:
     """Every error code."""
     told = meanings()
-    rows = [(f"`{code}`", _status(code, found), told[code]) for code, found in error_codes().items()]
+    rows = [(f"`{code}`", _status(code, found), told.get(code, "")) for code, found in error_codes().items()]
     return page(
         "Error codes",
         (
