@@ -22,8 +22,8 @@ from algorail.engine.worker.executors import executor_of
 
 SCRIPT = Path(__file__).with_name("worker_process.py")
 RUNS = 60
-KILLS = 5
-SECONDS = 90
+KILLS = 4
+SECONDS = 150
 NODES = "abcde"
 
 

@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 def worker(
     concurrency: Annotated[
-        int | None, typer.Option("--concurrency", "-c", min=1, help="Runs at the same time [default: 32].")
+        int | None, typer.Option("--concurrency", "-c", min=1, help="Runs at the same time [default: 128].")
     ] = None,
     log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "warning",
 ) -> None:

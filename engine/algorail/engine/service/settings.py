@@ -152,7 +152,7 @@ class EngineSettings(BaseModel):
         "asynchronous runs in the API process, because one machine needs no broker.",
     )
     async_runs: Positive = Field(
-        default=32,
+        default=128,
         description="Asynchronous runs at the same time in one worker. They share each commit: more runs "
         "make fewer fsyncs, up to what the processor bears.",
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from algorail.engine.kit.errors import AlgorailError, Overloaded
 from algorail.engine.run.outcome import RunStatus
@@ -18,6 +18,18 @@ from algorail.engine.store import idempotency, queue
 from algorail.engine.store.database import current_ns, now_ns
 from algorail.engine.store.queue import LeaseLost, NewRun, QueuedRun
 from algorail.engine.store.tables import ASYNC_RUNS, CHECKPOINTS, OUTBOX
+
+_FINISH = (
+    update(ASYNC_RUNS)
+    .where(ASYNC_RUNS.c.run_id == bindparam("b_run"))
+    .values(
+        status=bindparam("b_status"),
+        output=bindparam("b_output"),
+        error=bindparam("b_error"),
+        lease_until_ns=None,
+        finished_ns=now_ns(),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,20 +135,15 @@ def checkpoint_all(tx: Connection, results: Sequence[Result]) -> Sequence[Algora
 def finish_all(tx: Connection, ends: Sequence[End]) -> Sequence[AlgorailError | None]:
     """End runs (NEEDS_ATTENTION ends one until a person decides)."""
     lost = _lost(tx, ends)
-    for end in ends:
-        if end.run_id in lost:
-            continue
-        values = {"status": end.status, "output": end.output, "error": end.error}
-        change = update(ASYNC_RUNS).where(ASYNC_RUNS.c.run_id == end.run_id)
-        tx.execute(change.values(lease_until_ns=None, finished_ns=now_ns(), **values))
-    forget_checkpoints(
-        tx,
-        [
-            end.run_id
-            for end in ends
-            if end.run_id not in lost and end.status is not RunStatus.NEEDS_ATTENTION
-        ],
-    )
+    mine = [end for end in ends if end.run_id not in lost]
+    if mine:
+        rows = [
+            {"b_run": end.run_id, "b_status": end.status, "b_output": end.output, "b_error": end.error}
+            for end in mine
+        ]
+        tx.execute(_FINISH, rows)
+    over = [end.run_id for end in mine if end.status is not RunStatus.NEEDS_ATTENTION]
+    forget_checkpoints(tx, over)
     return [lost.get(end.run_id) for end in ends]
 
 
