@@ -103,7 +103,7 @@ class Server:
         found: dict[int, Reply] = {}
         waiting = iter(range(len(bodies)))
         path = f"/v1/algorithms/{algorithm}/invoke"
-        with _bar(disable=not label) as bar:
+        with _bar(disable=not (label and console.is_terminal)) as bar:
             task = bar.add_task(label, total=len(bodies))
             started = time.perf_counter()
 

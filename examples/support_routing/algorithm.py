@@ -133,13 +133,16 @@ def route_message(text: Pii[str], name: Pii[str] = "there") -> Routed:
     article = first_of(known, general)
 
     number = order_number(text=text)
-    tracked = first_of(parcel(number=number), article, accept="value")
+    shipped = parcel(number=number)
+    tracked = first_of(shipped, article, accept="value")
     known_trouble = options(incident, timeout=1.0, fallback=None)()
     explained = first_of(known_trouble, article, accept="value")
     template = switch(vote["team"], {"delivery": tracked, "technical": explained}, default=article)
 
+    letter = address(template=template, name=name)
+
     sure = vote["confidence"] >= SURE
-    reply = when(sure, then=address(template=template, name=name), otherwise=WAIT)
+    reply = when(sure, then=letter, otherwise=WAIT)
     return Routed(team=vote["team"], confidence=vote["confidence"], answered=sure, reply=reply)
 
 

@@ -27,7 +27,7 @@ ALGORITHM = common.relative(Path(__file__).parent / "algorithm.py")
 SETTINGS = '[engine.blocks.db_lookup.connections.support]\nurl = "sqlite:///{home}/support.db"\n'
 QUESTIONS = (
     ("Anna", "Where is my order 50114? It should have been here on Friday."),
-    ("Ben", "I was charged twice for the same lamp, please fix this"),
+    ("Ben", "my card was charged twice for one order, please fix"),
     ("Chloe", "the app crashes whenever I open it"),
     ("Deniz", "Lovely weather today, isn't it?"),
 )
@@ -123,8 +123,8 @@ def _answers(server: Server) -> None:
 def _conversation(name: str, text: str, routed: dict[str, Any]) -> None:
     said = f"[cyan]{name:>7}[/]  {text}"
     told = f"[green]{routed['reply']}[/] [dim]({routed['team']}, {routed['confidence']:.2f})[/]"
-    console.print(Padding(said, (0, 0, 0, 2)))
-    console.print(Padding(told, (0, 0, 1, 11)))
+    console.print(Padding(said, (0, 0, 0, 2), expand=False))
+    console.print(Padding(told, (0, 0, 1, 11), expand=False))
 
 
 def _inbox(server: Server, messages: Sequence[Message]) -> None:
