@@ -8,7 +8,7 @@ check compares the types instead.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -26,7 +26,7 @@ _original: Callable[..., None] = pydantic.BaseModel.__init__
 
 
 @contextmanager
-def model_constructors() -> Iterator[None]:
+def model_constructors() -> Generator[None]:
     """Inside, models take values."""
     global _users
     with _lock:

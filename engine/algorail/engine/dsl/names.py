@@ -30,7 +30,7 @@ def assigned_name() -> str:
 
 def user_frame() -> FrameType | None:
     """The innermost frame that is not of this package."""
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the only way to the caller
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the only way to the caller
     while frame is not None and frame.f_code.co_filename.startswith(_HERE):
         frame = frame.f_back
     return frame

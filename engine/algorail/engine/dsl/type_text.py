@@ -7,7 +7,7 @@ gives the very same type is used.
 from __future__ import annotations
 
 import keyword
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import reduce
@@ -100,7 +100,7 @@ class TypeWriter:
         return None
 
     @contextmanager
-    def attempt(self) -> Iterator[Attempt]:
+    def attempt(self) -> Generator[Attempt]:
         """What is collected inside is forgotten again unless it is kept."""
         names, classes = set(self.names), dict(self.classes)
         attempt = Attempt()

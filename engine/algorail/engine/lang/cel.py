@@ -55,7 +55,7 @@ class CelProgram:
     __slots__ = ("_arguments", "_program", "free_variables", "text", "type")
 
     def __init__(
-        self, text: str, type: Type, program: cel.Expression, arguments: Sequence[_Argument]
+        self, text: str, type: Type, program: cel.Expression | None, arguments: Sequence[_Argument]
     ) -> None:
         self.text = text
         self.type = type

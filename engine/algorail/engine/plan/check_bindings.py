@@ -19,6 +19,7 @@ from algorail.engine.plan.types import (
     ListType,
     LiteralType,
     ObjectType,
+    Sensitivity,
     Type,
     join_sensitivity,
     marked,

@@ -126,8 +126,11 @@ def join_sensitivity(*marks: Sensitivity) -> Sensitivity:
     >>> join_sensitivity("", "secret", "pii")
     'secret'
     """
-    none: Sensitivity = ""
-    return max(marks, key=_RANK.__getitem__, default=none)
+    strictest: Sensitivity = ""
+    for mark in marks:
+        if _RANK[mark] > _RANK[strictest]:
+            strictest = mark
+    return strictest
 
 
 def marked(source: Type, sensitivity: Sensitivity) -> Type:

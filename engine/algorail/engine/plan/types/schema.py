@@ -23,6 +23,7 @@ from algorail.engine.plan.types.model import (
     DTYPES,
     AnyType,
     DictType,
+    Dtype,
     Field,
     FieldType,
     ListType,
@@ -302,7 +303,7 @@ def _required(schema: dict[str, Any], place: str, reader: Reader, found: Mapping
 def _read_vector(schema: dict[str, Any], place: str, reader: Reader, _depth: int) -> Type:
     at = at_key(place, "x-vector")
     found = reader.record(schema["x-vector"], at, ("dtype", "size"))
-    dtype = reader.choice(found.get("dtype", "float32"), at_key(at, "dtype"), DTYPES, "float32")
+    dtype: Dtype = reader.choice(found.get("dtype", "float32"), at_key(at, "dtype"), DTYPES, "float32")
     size = found.get("size")
     if size is not None and (type(size) is not int or size < 1):
         reader.problem(
