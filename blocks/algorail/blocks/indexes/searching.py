@@ -170,7 +170,8 @@ class LoadedIndex:
         # The engine runs searches side by side; FAISS's own threads, a set for each of ours, would spin.
         self._faiss.omp_set_num_threads(1)
         scores, rows = self._ask(prepared, queries)
-        if not prepared.exact and -1 in rows[:, -1].tolist():
+        lasts = (rows.item(-1),) if len(rows) == 1 else rows[:, -1].tolist()
+        if not prepared.exact and -1 in lasts:
             scores, rows = self._ask(self._exact(prepared.k, prepared.selection, prepared.micros), queries)
         return (np.sqrt(np.maximum(scores, 0)) if self.version.metric == "l2" else scores), rows
 
