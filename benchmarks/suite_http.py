@@ -1,7 +1,7 @@
-"""An invocation over HTTP against a bare ASGI app, both on uvicorn in processes of their own.
+"""An invocation over HTTP against a bare ASGI app and handlers by hand, each on uvicorn in its own process.
 
 POST of 1 KB JSON through six blocks, validated in and out. What counts is the CPU time of the *server's*
-process per request; it tells it itself. 16 connections, keep-alive. The engine is measured with a durable
+process per request; it tells it itself. 32 connections, keep-alive. The engine is measured with a durable
 record (commit and fsync before the answer), with an asynchronous one and without.
 """
 
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,20 @@ from algorail.engine.service.engine import Engine
 from algorail.engine.service.settings import Settings
 from algorail.engine.testing.kinds import SIMPLE_KINDS
 from benchmarks.harness import Bench, Comparison, Timing
+from benchmarks.http_rivals import bare, fastapi_handler, starlette_route
 
-CONNECTIONS = 16
+CONNECTIONS = 32
 REQUESTS = int(os.environ.get("ALGORAIL_BENCH_REQUESTS", "2000"))
 BODY = json.dumps({"x": 1, "text": "lorem ipsum " * 80}).encode()
+RIVALS: dict[str, Callable[[], ASGIApp]] = {
+    "bare ASGI app": lambda: bare,
+    "Starlette route by hand, nothing checked": starlette_route,
+    "FastAPI + pydantic handler by hand": fastapi_handler,
+}
 MODES = ("durable", "async", "off")
 BUDGET = 2.4
+SERVED: dict[str, Any] = {"server_header": False, "proxy_headers": False}
+"""As `api.serving` serves; the same for everybody."""
 MEGABYTE = 2**20
 
 
@@ -57,32 +66,22 @@ def plan(mode: str) -> dict[str, Any]:
         nodes.append({"id": f"n{number}", "kind": "add@1", "inputs": inputs})
         before = f"n{number}"
     nodes.append({"id": "shouted", "kind": "shout@1", "inputs": {"text": {"ref": "text"}}})
-    number = {"type": "integer"}
-    text = {"type": "string"}
+    integer, text = {"type": "integer"}, {"type": "string"}
     output = {
         "type": "object",
-        "properties": {"sum": number, "text": text},
+        "properties": {"sum": integer, "text": text},
         "required": ["sum", "text"],
         "additionalProperties": False,
     }
     return {
         "schema": "algorail/plan@1",
         "name": f"chain_{mode}",
-        "inputs": {"x": number, "text": text},
+        "inputs": {"x": integer, "text": text},
         "output": output,
         "nodes": nodes,
         "result": {"dict": {"sum": {"ref": before}, "text": {"ref": "shouted"}}},
         "record": {"mode": mode},
     }
-
-
-async def bare(_scope: Scope, receive: Receive, send: Send) -> None:
-    """The floor: read the body, answer a constant."""
-    while (await receive()).get("more_body"):
-        pass
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"25")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": b'{"sum":11,"text":"LOREM"}'})
 
 
 def metered(app: ASGIApp) -> ASGIApp:
@@ -107,38 +106,42 @@ def resident_bytes() -> int:
 
 def serve(what: str, home: str) -> None:
     """Run one server; called in a child process."""
-    app: ASGIApp = bare
     if what == "engine":
         settings = Settings(home=Path(home))
         kinds = InstalledKinds(points=[], extra=SIMPLE_KINDS)
-        app = create_app(settings, engine=Engine(settings, kinds=kinds))
+        app: ASGIApp = create_app(settings, engine=Engine(settings, kinds=kinds))
+    else:
+        app = RIVALS[what]()
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen(128)
     print(listener.getsockname()[1], flush=True)
-    uvicorn.Server(uvicorn.Config(metered(app), log_level="error", access_log=False)).run(sockets=[listener])
+    config = uvicorn.Config(metered(app), log_level="error", access_log=False, **SERVED)
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 async def suite(bench: Bench) -> None:
-    """Interleave the floor and the engine's modes, round by round."""
+    """Interleave the floor, what is written by hand and the engine's modes, round by round."""
     with tempfile.TemporaryDirectory() as folder:
-        children = {what: child(what, folder) for what in ("bare", "engine")}
+        started = time.perf_counter()
+        children = {"engine": child("engine", folder)}
         try:
-            started = time.perf_counter()
-            ports = {what: port_of(process) for what, process in children.items()}
-            await wait_until_ready(ports["engine"])
-            bench.fact(
-                "API process", "start (both servers)", round(time.perf_counter() - started, 2), unit="s"
-            )
+            engine = port_of(children["engine"])
+            await wait_until_ready(engine)
+            seconds = round(time.perf_counter() - started, 2)
+            _, memory = await usage(engine)
+            bench.fact("API process", "from start to ready, new database", seconds, unit="s", budget=2)
+            bench.fact("API process", "RSS when ready", round(memory / MEGABYTE), unit="MiB", budget=150)
+            children |= {name: child(name, folder) for name in RIVALS}
+            targets = [Target(name, port_of(children[name]), post("/", "")) for name in RIVALS]
             key = (Path(folder) / "admin.key").read_text().strip()
-            targets = [Target("bare ASGI app", ports["bare"], post("/", ""))]
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{ports['engine']}") as client:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{engine}") as client:
                 for mode in MODES:
                     await publish(client, mode, key)
                     path = f"/v1/algorithms/chain_{mode}/invoke"
-                    targets.append(Target(f"invoke, record {mode}", ports["engine"], post(path, key)))
+                    targets.append(Target(f"invoke, record {mode}", engine, post(path, key)))
             await compare(bench, targets)
-            _, memory = await usage(ports["engine"])
+            _, memory = await usage(engine)
             bench.fact("API process", "RSS after the load", round(memory / MEGABYTE), unit="MiB", budget=150)
         finally:
             for process in children.values():

@@ -54,10 +54,15 @@ class Authenticator:
         Raises:
             Forbidden: `unauthenticated`, if it is nobody's.
         """
+        return self.remembered(key) or await self._check(key)
+
+    def remembered(self, key: bytes) -> Principal | None:
+        """Whose key this is, if it was checked a moment ago."""
+        known = self._known.get(hashlib.sha256(key).digest())
+        return known[0] if known is not None and known[1] > self._clock.monotonic() else None
+
+    async def _check(self, key: bytes) -> Principal:
         digest = hashlib.sha256(key).digest()
-        known = self._known.get(digest)
-        if known is not None and known[1] > self._clock.monotonic():
-            return known[0]
         principal = await asyncio.to_thread(self._keys.principal, key.decode("latin-1"))
         if principal is None:
             self._known.pop(digest, None)

@@ -11,17 +11,18 @@ from algorail.engine.service.calls import DEFAULT_VERSION
 Sent = Mapping[bytes, bytes]
 """Headers of a call as they came, by lower-case name."""
 
-_ONCE: Final = frozenset(
+WISHES: Final = frozenset(
     (
         b"x-algorail-version",
         b"x-algorail-unit",
         b"x-algorail-deadline-ms",
         b"idempotency-key",
         b"traceparent",
-        b"content-type",
-        b"content-length",
     )
 )
+"""Headers that say how a call is to be run."""
+
+_ONCE: Final = WISHES | {b"content-type", b"content-length"}
 _WANTED: Final = _ONCE | {b"host", b"authorization", b"x-api-key", b"accept"}
 
 _JSON: Final = b"application/json"
@@ -117,4 +118,13 @@ def _malformed(name: str, why: str) -> InvalidInput:
     return InvalidInput(f"the header {name} {why}", code="header-malformed")
 
 
-__all__ = ["Sent", "require_json", "seconds_of", "short_of", "text_of", "version_of", "wanted_headers"]
+__all__ = [
+    "WISHES",
+    "Sent",
+    "require_json",
+    "seconds_of",
+    "short_of",
+    "text_of",
+    "version_of",
+    "wanted_headers",
+]

@@ -15,6 +15,7 @@ from algorail.engine.api.auth import Authenticator, presented_key
 from algorail.engine.api.bodies import read_body
 from algorail.engine.api.guard import SECURITY_HEADERS, Hosts, answer_error
 from algorail.engine.api.headers import (
+    WISHES,
     Sent,
     require_json,
     seconds_of,
@@ -107,19 +108,21 @@ class InvokeEndpoint:
     async def _call(self, name: str, sent: Sent, receive: Receive) -> Call:
         self._hosts.check(sent.get(b"host"))
         key = presented_key(sent.get(b"authorization"), sent.get(b"x-api-key"))
-        principal = await self._authenticator.owner(key)
+        principal = self._authenticator.remembered(key) or await self._authenticator.owner(key)
         require_json(sent)
-        return Call(
-            algorithm=name,
-            body=await read_body(receive, self._body_limit, sent.get(b"content-length")),
-            principal=principal,
-            version=version_of(sent),
-            unit=short_of(sent, b"x-algorail-unit"),
-            seconds=seconds_of(sent, self._longest),
-            idempotency_key=short_of(sent, b"idempotency-key"),
-            traceparent=text_of(sent, b"traceparent"),
-            gone=partial(_gone, receive),
-        )
+        body = await read_body(receive, self._body_limit, sent.get(b"content-length"))
+        call = Call(algorithm=name, body=body, principal=principal, gone=partial(_gone, receive))
+        if not WISHES.isdisjoint(sent):
+            self._obey(sent, call)
+        return call
+
+    def _obey(self, sent: Sent, call: Call) -> None:
+        """What else the caller wishes; most wish nothing."""
+        call.version = version_of(sent)
+        call.unit = short_of(sent, b"x-algorail-unit")
+        call.seconds = seconds_of(sent, self._longest)
+        call.idempotency_key = short_of(sent, b"idempotency-key")
+        call.traceparent = text_of(sent, b"traceparent")
 
     async def _stream(self, events: EventStream, prepared: Prepared) -> None:
         try:

@@ -62,6 +62,7 @@ def serve(
         access_log=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
         server_header=False,
+        proxy_headers=False,  # nothing here asks for the address or the scheme of a caller
     )
     server = _Announcing(config, on_ready, on_stop)
     server.run(sockets=[listener])

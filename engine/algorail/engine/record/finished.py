@@ -28,6 +28,7 @@ class FinishedRun(msgspec.Struct):
         unit: The unit of a split, empty without one.
         trace_id: Of the caller's trace.
         labels: Whatever else is known.
+        made: The rows, once somebody asked for them.
     """
 
     context: RunContext
@@ -39,6 +40,7 @@ class FinishedRun(msgspec.Struct):
     unit: str
     trace_id: str
     labels: Mapping[str, str]
+    made: list[Row] | None = None
 
     @property
     def run_id(self) -> str:
@@ -106,6 +108,8 @@ class FinishedRun(msgspec.Struct):
 
     def rows(self) -> list[Row] | None:
         """Its blocks by start, if all of them simply worked; None if there is more to say."""
+        if self.made is not None:
+            return self.made
         context = self.context
         if context.notes is not None or context.overrides or context.kept is None:
             return None
@@ -122,6 +126,7 @@ class FinishedRun(msgspec.Struct):
             offset, duration = round((started - began) * 1e9), round((ended - started) * 1e9)
             rows.append((node, kind, _OK, offset, duration, kept[output]))
         rows.sort(key=_BY_START)
+        self.made = rows
         return rows
 
     def record(self) -> RunRecord:

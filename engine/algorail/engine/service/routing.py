@@ -28,6 +28,7 @@ class Route:
         table: The split of the alias, None if it means one version.
         version: The version, or that of the split's control arm.
         expires: Monotonic second after which this must be read again.
+        only: What every call gets, if there is no split.
     """
 
     algorithm: str
@@ -36,6 +37,10 @@ class Route:
     version: int
     table: VariantTable | None
     expires: float
+    only: Choice = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "only", Choice(self.version, "", "alias" if self.alias else "pinned"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +124,7 @@ def choose(route: Route, unit: object, run_id: str) -> Choice:
         run_id: The run's identity.
     """
     if route.table is None:
-        return Choice(route.version, "", "alias" if route.alias else "pinned")
+        return route.only
     assignment: Assignment = assign(route.table, unit)
     if assignment.reason is Reason.NO_UNIT:
         return _choice(assign(route.table, run_id), assignment.reason)

@@ -57,6 +57,7 @@ class RunTotals:
         """By algorithm, node, kind and status."""
         self.attempts: dict[tuple[str, str, str], int] = {}
         """Tries beyond the first, by algorithm, node and kind."""
+        self._plans: dict[tuple[str, int, str], tuple[Durations, dict[str, Durations]]] = {}
         self._noted: deque[FinishedRun] = deque()
         self._lock = threading.Lock()
 
@@ -94,11 +95,17 @@ class RunTotals:
             self._add_block(record.algorithm, block)
 
     def _add_rows(self, run: FinishedRun, rows: Sequence[Row]) -> None:
-        name, (_, seconds) = run.source.plan.name, run.times()
-        key = (name, str(run.version), run.variant, RunStatus.SUCCEEDED.value)
-        self._run(key).add(round(seconds * 1e9))
-        for node, kind, _, _, duration_ns, _ in rows:
-            self._block((name, node, kind, NodeStatus.OK.value)).add(duration_ns)
+        key = run.plan_hash, run.version, run.variant
+        plan = self._plans.get(key)
+        if plan is None:
+            name = run.algorithm
+            ok = {row[0]: self._block((name, row[0], row[1], NodeStatus.OK.value)) for row in run.source.rows}
+            whole = self._run((name, str(run.version), run.variant, RunStatus.SUCCEEDED.value))
+            plan = self._plans[key] = whole, ok
+        whole, ok = plan
+        whole.add(run.duration_ns)
+        for row in rows:
+            ok[row[0]].add(row[4])
 
     def _run(self, key: tuple[str, str, str, str]) -> Durations:
         return self.runs.get(key) or self.runs.setdefault(key, Durations())
