@@ -171,6 +171,23 @@ def test_all_problems_of_the_inputs_at_once():
     assert found["k"].got == "boolean True"
 
 
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (ListType(INTEGER), ["4929 1234"]),
+        (DictType(INTEGER), {"card": "4929 1234"}),
+        (ObjectType({"card": Field(INTEGER)}), {"card": "4929 1234"}),
+        (ObjectType({}, closed=False), {"card": ["4929 1234", {1}]}),
+        (UnionType((INTEGER, ListType(INTEGER))), ["4929 1234"]),
+        (ANY, ["4929 1234", {"4929 1234"}]),
+    ],
+)
+def test_what_stands_inside_of_something_sensitive_is_not_repeated_either(kind, value):
+    found = problems(compile_validator(marked(kind, "pii")), value)
+    assert found
+    assert "4929" not in str([*found.values()])
+
+
 def test_sensitive_values_are_not_repeated_in_messages():
     found = problems(compile_validator(marked(STRING, "secret")), 123456)
     assert "123456" not in str(found[""])

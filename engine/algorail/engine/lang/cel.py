@@ -216,7 +216,8 @@ def _converted(argument: _Argument, value: Any) -> Any:
     try:
         return argument.convert(value)
     except (TypeError, ValueError, AttributeError):
-        message = f"{argument.path.name} == {value!r:.80} does not fit its type"
+        # Without the value, which may be personal.
+        message = f"{argument.path.name} does not fit its type, it is a {type(value).__name__}"
         raise InvalidInput(message, code="cel-value") from None
 
 

@@ -32,6 +32,7 @@ from algorail.engine.plan.types import (
     VectorType,
     deep_sensitivity,
     describe,
+    marked,
 )
 
 MAX_PROBLEMS = 100
@@ -52,21 +53,24 @@ def _mistakes(  # noqa: C901 - one line for each kind
         return
     match source:
         case AnyType():
-            yield from _any(value, place, depth)
+            yield from _any(source, value, place, depth)
         case ListType(item=item) if type(value) is list:
             # What fits is told apart at once, so that one mistake among a million items is found fast.
             check = checker(item, coerce=coerce)
             for index, member in enumerate(value):
                 if not _fits(check, member):
-                    yield from _mistakes(item, member, at_key(place, index), coerce, depth + 1)
+                    inner = marked(item, source.sensitivity)
+                    yield from _mistakes(inner, member, at_key(place, index), coerce, depth + 1)
         case FieldType(name="table") if type(value) is list:
-            yield from _mistakes(ListType(DictType(ANY)), value, place, coerce, depth)
+            inner = marked(ListType(DictType(ANY)), source.sensitivity)
+            yield from _mistakes(inner, value, place, coerce, depth)
         case DictType(value=item) if type(value) is dict:
             check = checker(item, coerce=coerce)
             for key, member in value.items():
                 yield from _key(key, place)
                 if not _fits(check, member):
-                    yield from _mistakes(item, member, at_key(place, str(key)), coerce, depth + 1)
+                    inner = marked(item, source.sensitivity)
+                    yield from _mistakes(inner, member, at_key(place, str(key)), coerce, depth + 1)
         case ObjectType() if type(value) is dict:
             yield from _object(source, value, place, coerce, depth)
         case UnionType():
@@ -101,7 +105,8 @@ def _object(
 ) -> Iterator[Problem]:
     for name, member in source.fields.items():
         if name in value:
-            yield from _mistakes(member.type, value[name], at_key(place, name), coerce, depth + 1)
+            inner = marked(member.type, source.sensitivity)
+            yield from _mistakes(inner, value[name], at_key(place, name), coerce, depth + 1)
         elif member.required:
             yield Problem(
                 code="missing-field",
@@ -121,12 +126,13 @@ def _object(
                 cure=did_you_mean(str(key), source.fields),
             )
         else:
-            yield from _any(item, at_key(place, str(key)), depth + 1)
+            yield from _any(marked(ANY, source.sensitivity), item, at_key(place, str(key)), depth + 1)
 
 
 def _union(source: UnionType, value: Any, place: str, coerce: bool, depth: int) -> Iterator[Problem]:
     """The problems of the option that comes nearest: the one whose outer form fits, if there is one."""
-    attempts = [list(_mistakes(option, value, place, coerce, depth)) for option in source.options]
+    options = [marked(option, source.sensitivity) for option in source.options]
+    attempts = [list(_mistakes(option, value, place, coerce, depth)) for option in options]
     if not all(attempts):
         return
     inside = [found for found in attempts if any(problem.port != place for problem in found)]
@@ -136,18 +142,18 @@ def _union(source: UnionType, value: Any, place: str, coerce: bool, depth: int) 
         yield _wrong(source, value, place)
 
 
-def _any(value: Any, place: str, depth: int) -> Iterator[Problem]:
+def _any(source: Type, value: Any, place: str, depth: int) -> Iterator[Problem]:
     if depth >= MAX_ANY_DEPTH and type(value) in {dict, list}:
         yield Problem(code="too-deep", message=f"values may nest {MAX_ANY_DEPTH} deep", port=place)
     elif type(value) is dict:
         for key, item in value.items():
             yield from _key(key, place)
-            yield from _any(item, at_key(place, str(key)), depth + 1)
+            yield from _any(source, item, at_key(place, str(key)), depth + 1)
     elif type(value) is list:
         for index, item in enumerate(value):
-            yield from _any(item, at_key(place, index), depth + 1)
+            yield from _any(source, item, at_key(place, index), depth + 1)
     elif not _fits(check_any, value):
-        yield _wrong(ANY, value, place)
+        yield _wrong(source, value, place)
 
 
 def _wrong(source: Type, value: Any, place: str) -> Problem:
