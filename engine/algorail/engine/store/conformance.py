@@ -120,6 +120,13 @@ class RecordStoreConformance:
             assert len(found) == len(decoys), name
         assert list(store.list(RunFilter(**same))) == [wanted.head]
 
+    def test_a_unit_is_found_as_it_is_and_masked(self, store: RecordStore) -> None:
+        open_, masked, other = (run_at(unit=unit) for unit in ("ada", "masked:1f", "masked:2e"))
+        store.write([open_, masked, other])
+        found = store.list(RunFilter(unit="ada", masked_unit="masked:1f"))
+        assert {head.run_id for head in found} == {open_.head.run_id, masked.head.run_id}
+        assert list(store.list(RunFilter(unit="ada"))) == [open_.head]
+
     def test_times_filter_half_open(self, store: RecordStore) -> None:
         runs = [run_at(NOON_NS + hours * 3600 * 10**9) for hours in (0, 10, 20, 30)]
         store.write(runs)
