@@ -81,6 +81,19 @@ def test_validate_says_how_much_holds_together(algorail, support):
     assert "✓ greet: 2 nodes, every port fits" in done.out
 
 
+def test_validate_knows_that_algorithms_of_the_file_come_with_it(algorail, support):
+    text = (
+        support.read_text()
+        .replace("def loud", "def never_published")
+        .replace("loud(name", "never_published(name")
+    )
+    support.write_text(text)
+    done = algorail("validate", "support.py:greet", "--json")
+    assert done.code == 0
+    assert done.json["valid"] is True
+    assert done.json["problems"] == []
+
+
 def test_validate_shows_every_problem_with_its_cure(algorail):
     Path("wrong.py").write_text(WRONG)
     done = algorail("validate", "wrong.py")
@@ -145,6 +158,7 @@ def test_a_trace_shows_every_block_of_sub_algorithms_too(greet):
     assert "✓ heard sub_algorithm@1" in tree
     assert re.search(r"│   ├── loud v\d+ succeeded", tree)
     assert "│   │   ├── ✓ capitals shout@1" in tree
+    assert tree.index("✓ heard") < tree.index("✓ text")
     assert "│   │   │   ├── text ← Ada" in tree
     assert "│   │   │   └── → ADA" in tree
     assert 'output  {"text": "Good day, ADA", "polite": true}' in tree
@@ -160,6 +174,7 @@ def test_a_trace_of_a_failed_run_shows_every_try(algorail, support):
     tree = algorail("trace", newest(algorail, "loud")).out
     assert re.match(r"loud v\d+ failed", tree)
     assert "✗ capitals shout@1" in tree
+    assert f"see every block: algorail trace {newest(algorail, 'loud')}" in failed.err
     assert "try 1: " in tree
     assert "there is nobody" in tree
 

@@ -41,7 +41,7 @@ def validate(target: Target, as_json: Json = False) -> None:
     loaded = _read(target)
     with Client() as client:
         _send_bundle(client, loaded)
-        answer = client.post("/v1/validate", {"plan": loaded.document()})
+        answer = _without_pending(client.post("/v1/validate", {"plan": loaded.document()}), loaded)
     if as_json:
         show_json(answer)
         if not answer["valid"]:
@@ -122,6 +122,18 @@ def explain(
     console.print(answer["text"], markup=False, highlight=False)
     if code:
         console.print(Syntax(answer["code"], "python", background_color="default"))
+
+
+def _without_pending(answer: dict[str, Any], loaded: Loaded) -> dict[str, Any]:
+    """The answer without complaints about algorithms of the same file, which are published with it."""
+    own = {need.plan.name for need in loaded.needs}
+    calls = {node.id for node in loaded.plan.nodes if node.config.get("algorithm") in own}
+    kept = [
+        item
+        for item in answer["problems"]
+        if not (item["code"] == "unknown-algorithm" and item.get("node") in calls)
+    ]
+    return {**answer, "problems": kept, "valid": answer["valid"] or not kept}
 
 
 def _read(target: str, requirements: list[str] | tuple[str, ...] = ()) -> Loaded:

@@ -170,5 +170,5 @@ def _check(response: httpx.Response) -> None:
         code=document.get("code", "remote-error"),
         cure=document.get("cure", ""),
         problems=problems,
-        details={"status": response.status_code},
+        details={"status": response.status_code, "run_id": document.get("run_id", "")},
     )

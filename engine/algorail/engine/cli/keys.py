@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from algorail.engine.cli.client import Client
-from algorail.engine.cli.output import Json, console, fields, show_json, table
+from algorail.engine.cli.output import Json, console, fields, moment, show_json, table
 
 app = typer.Typer(help="API keys: who may call, publish and operate.", no_args_is_help=True)
 
@@ -51,7 +51,7 @@ def list_keys(as_json: Json = False) -> None:
         show_json(found)
         return
     rows = [
-        (key["id"], key["name"], key["scope"], key["team"], _day(key["last_used"]), _day(key["revoked"]))
+        (key["id"], key["name"], key["scope"], key["team"], _seen(key["last_used"]), _seen(key["revoked"]))
         for key in found
     ]
     table("keys", ("id", "name", "scope", "team", "last used", "revoked"), rows)
@@ -71,5 +71,5 @@ def revoke(
     console.print(f"[green]✓[/] {escape(key_id)} opens nothing any more")
 
 
-def _day(moment: str | None) -> str:
-    return moment[:10] if moment else ""
+def _seen(time: str | None) -> str:
+    return moment(time) if time else ""

@@ -51,6 +51,7 @@ def show_error(error: AlgorailError, *, as_json: bool = False) -> None:
                 "message": error.message,
                 "cure": error.cure,
                 "problems": [problem.as_dict() for problem in error.problems],
+                **({"run_id": error.details["run_id"]} if error.details.get("run_id") else {}),
             }
         )
         return
@@ -62,12 +63,14 @@ def show_error(error: AlgorailError, *, as_json: bool = False) -> None:
             errors.print(f"    [green]→ {escape(problem.cure)}[/]")
     if error.cure:
         errors.print(f"  [green]→ {escape(error.cure)}[/]")
+    if error.details.get("run_id"):
+        errors.print(f"[dim]see every block: algorail trace {error.details['run_id']}[/]")
 
 
-def moment(nanoseconds: int) -> str:
-    """A wall-clock time, local, to the second."""
-    when = datetime.fromtimestamp(nanoseconds / 1e9, UTC).astimezone()
-    return when.strftime("%Y-%m-%d %H:%M:%S")
+def moment(time: int | str) -> str:
+    """A wall-clock time, of nanoseconds or RFC 3339, local, to the second."""
+    when = datetime.fromisoformat(time) if isinstance(time, str) else datetime.fromtimestamp(time / 1e9, UTC)
+    return when.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def duration(nanoseconds: float) -> str:

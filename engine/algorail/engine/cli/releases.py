@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from algorail.engine.cli.client import Client, algorithm_path
-from algorail.engine.cli.output import Json, console, short, show_json, table
+from algorail.engine.cli.output import Json, console, moment, short, show_json, table
 from algorail.engine.kit.errors import InvalidInput
 
 Name = Annotated[str, typer.Argument(help="Name of the algorithm.")]
@@ -48,7 +48,7 @@ def versions(name: Name, as_json: Json = False) -> None:
             item["version"],
             item["plan_hash"][:12],
             item.get("author", ""),
-            item["created"],
+            moment(item["created"]),
             item.get("note", ""),
         )
         for item in found

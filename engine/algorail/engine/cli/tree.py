@@ -47,7 +47,7 @@ class _Painter:
         ok = record["status"] == "succeeded"
         tree = Tree(self._line(_head(record, ok)))
         tree.add(self._line(f"[dim]inputs[/]  {escape(shown(record['inputs']))}"))
-        for block in record["blocks"]:
+        for block in sorted(record["blocks"], key=_end):
             self._block(tree, block)
         if ok:
             tree.add(self._line(f"[dim]output[/]  {escape(shown(record['output']))}"))
@@ -80,6 +80,12 @@ class _Painter:
         if not self._full:
             line.no_wrap, line.overflow = True, "ellipsis"
         return line
+
+
+def _end(block: Mapping[str, Any]) -> int:
+    """When it was done: what a block waited for stands before it."""
+    end: int = block["start_ns"] + block["duration_ns"]
+    return end
 
 
 def _head(record: Mapping[str, Any], ok: bool) -> str:
