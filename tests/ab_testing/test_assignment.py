@@ -57,6 +57,7 @@ def test_composed_and_decomposed_text_are_one_unit():
     assert unit_key("caf\u00e9") == unit_key("cafe\u0301")
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(), st.integers(), st.none(), st.booleans(), st.floats(), st.binary()))
 def test_every_value_gets_an_answer(unit):
     assert assign(table({"a": 1, "b": 1}), unit).variant in {"a", "b"}
@@ -99,6 +100,7 @@ def test_same_answer_in_every_process_whatever_the_hash_seed():
 # -- weights --------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(WEIGHTS)
 def test_apportioned_segments_are_within_one_of_the_exact_quota(weights):
     counts = apportion(weights)
@@ -108,6 +110,7 @@ def test_apportioned_segments_are_within_one_of_the_exact_quota(weights):
     assert counts == apportion(dict(reversed(weights.items()))), "the order of the mapping does not matter"
 
 
+@settings(deadline=None)
 @given(WEIGHTS, st.sampled_from([0.1, 3, 1e300, 1e-300]))
 def test_only_the_ratios_of_weights_count(weights, factor):
     counts, scaled = apportion(weights), apportion({arm: w * factor for arm, w in weights.items()})
@@ -158,7 +161,7 @@ def test_propensity_is_the_share_of_the_arm():
 # -- change ---------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(WEIGHTS, WEIGHTS)
 def test_a_change_moves_exactly_the_lower_bound(before, after):
     old, new = table(before), table(before).reweighted(after, since_ns=1)
@@ -168,7 +171,7 @@ def test_a_change_moves_exactly_the_lower_bound(before, after):
     assert moved / SEGMENTS == moved_share(old.epoch.weights, new.epoch.weights)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(WEIGHTS, min_size=2, max_size=5))
 def test_after_any_history_the_shares_are_exact_and_the_table_survives_json(history):
     split = table(history[0])
@@ -180,7 +183,7 @@ def test_after_any_history_the_shares_are_exact_and_the_table_survives_json(hist
     assert VariantTable.from_dict(json.loads(json.dumps(split.to_dict()))) == split
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.integers(1, 9_999), st.integers(1, 9_999))
 def test_going_back_gives_every_unit_of_two_arms_its_arm_back(first, second):
     old = table({"a": first, "b": SEGMENTS - first})

@@ -81,7 +81,7 @@ CHOICES = {
 }
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(wanted(), st.integers(0, 2))
 def test_filters_are_exact(small, filter_, which):
     rows, payloads, built = small
