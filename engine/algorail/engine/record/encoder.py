@@ -146,6 +146,8 @@ class _Pass:
         unit = record.unit
         if unit and (shape.plan.unit in shape.inputs or self._masker.strike(unit) != unit):
             unit = self._masker.unit(unit)
+        if isinstance(record, FinishedRun):
+            return record.head(_text(unit), _text(record.trace_id))
         return RunHead(
             run_id=record.run_id,
             algorithm=record.algorithm,

@@ -44,14 +44,12 @@ _TIME_TO_RECORD = 2.0
 class Recorder(Protocol):
     """What takes finished runs (`record.writer.RecordWriter`)."""
 
-    async def record(
-        self,
-        record: Recordable,
-        shape: RecordShape,
-        *,
-        within: float | None = None,
-    ) -> None:
+    async def record(self, record: Recordable, shape: RecordShape, *, within: float | None = None) -> None:
         """Return when the plan's policy allows the answer. Raises `Unavailable`."""
+        ...
+
+    async def durable(self, record: Recordable, shape: RecordShape, *, within: float | None = None) -> None:
+        """Return when the run is on disk. Raises `Unavailable`."""
         ...
 
     def offer(self, record: Recordable, shape: RecordShape) -> bool:
@@ -307,8 +305,11 @@ class Invoker:
             status, seconds = RunStatus.SUCCEEDED, ended - started
             self._totals.count(loaded.algorithm, loaded.version, choice.variant, status, seconds)
             return
-        within = max(prepared.deadline - ended, _TIME_TO_RECORD)
-        await self._recorder.record(run, loaded.shape, within=within)
+        if loaded.plan.record.mode == "durable":
+            within = max(prepared.deadline - ended, _TIME_TO_RECORD)
+            await self._recorder.durable(run, loaded.shape, within=within)
+        elif context.record:
+            self._recorder.offer(run, loaded.shape)
 
     def _cancelled(self, prepared: Prepared, context: RunContext, started: float) -> None:
         record = self._record(prepared, context, RunStatus.CANCELLED, started)

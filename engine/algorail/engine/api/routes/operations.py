@@ -9,6 +9,7 @@ from fastapi import Query, Request, Response
 from algorail.engine.api import documents, metrics
 from algorail.engine.api.routes.common import Caller, EngineDep, json, router
 from algorail.engine.api.schemas import KeyBody
+from algorail.engine.kit.errors import Unavailable
 
 routes = router("operations")
 
@@ -58,8 +59,10 @@ async def healthz() -> Response:
 def readyz(engine: EngineDep) -> Response:
     """Runs would be accepted and recorded: the database takes writes, is migrated, and the disk has room."""
     checks = engine.readiness()
-    ready = all(check == "ok" for check in checks.values())
-    return json({"status": "ready" if ready else "not ready", "checks": checks}, 200 if ready else 503)
+    wrong = [f"{name}: {check}" for name, check in checks.items() if check != "ok"]
+    if wrong:
+        raise Unavailable("; ".join(wrong), code="not-ready", retry_after=5, details={"checks": checks})
+    return json({"status": "ready", "checks": checks})
 
 
 @routes.get("/metrics")
