@@ -10,6 +10,7 @@ import pytest
 from algorail.engine.kit.errors import Conflict, InvalidInput, LimitExceeded, NotFound, Overloaded
 from algorail.engine.run.outcome import RunStatus
 from algorail.engine.store import queue
+from algorail.engine.store.queue import NewRun
 from algorail.engine.worker.embedded import EmbeddedExecutor
 
 FIVE = ["a", "b", "c", "d", "e"]
@@ -206,6 +207,43 @@ def test_a_failed_block_ends_the_run_as_failed(lab):
             document = it.asynchronous.read(run_id)
             assert (document["status"], document["error"]["node"]) == ("failed", "b")
             assert it.row(run_id).is_final
+
+    asyncio.run(scenario())
+
+
+def test_a_run_whose_version_is_gone_fails_and_says_so(lab):
+    async def scenario():
+        async with lab() as it:
+            it.publish("five")
+            with it.engine.database.write() as tx:
+                queue.enqueue(
+                    tx, NewRun(run_id="run_1", algorithm="five", version=9, plan_hash="", inputs=b"{}")
+                )
+            await it.work()
+            document = it.asynchronous.read("run_1")
+            assert (document["status"], document["error"]["code"]) == ("failed", "version-not-found")
+
+    asyncio.run(scenario())
+
+
+def test_a_cancellation_at_the_last_moment_is_what_the_record_says(lab):
+    async def scenario():
+        async with lab(async_lease=30) as it:
+            it.publish("five")
+            run_id = await it.submit("five")
+            record = it.engine.writer.record
+
+            async def cancelled_meanwhile(*args, **rest):
+                it.engine.writer.record = record
+                await record(*args, **rest)
+                with it.engine.database.write() as tx:
+                    queue.cancel(tx, run_id)
+
+            it.engine.writer.record = cancelled_meanwhile
+            await it.work()
+            document = it.asynchronous.read(run_id)
+            assert (document["status"], document["output"], len(document["blocks"])) == ("cancelled", None, 5)
+            assert it.engine.runs.read(run_id)["status"] == "cancelled"
 
     asyncio.run(scenario())
 

@@ -61,6 +61,12 @@ class EngineCollector(Collector):
         for labels, count in list(totals.attempts.items()):
             retries.add_metric(labels, count)
         yield retries
+        queued = GaugeMetricFamily(
+            "algorail_async_runs", "Asynchronous runs that are not over, by status.", labels=("status",)
+        )
+        for status, count in self._engine.asynchronous.depth().items():
+            queued.add_metric((status,), count)
+        yield queued
         yield _gauge("algorail_runs_active", "Runs in progress.", admission.active)
         yield _gauge("algorail_runs_waiting", "Calls that wait for a place.", admission.queued)
         yield _counter("algorail_runs_refused_total", "Calls turned away.", admission.refused)

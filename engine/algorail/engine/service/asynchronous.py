@@ -159,6 +159,11 @@ class Asynchronous:
         with self._database.read() as tx:
             return queue.get(tx, run_id)
 
+    def depth(self) -> dict[str, int]:
+        """How many runs wait, run or need attention. Blocking."""
+        with self._database.read() as tx:
+            return {status.value: count for status, count in queue.depth(tx).items()}
+
     def batch(self, by: Principal, batch_id: str, *, after: str = "", limit: int = 100) -> dict[str, Any]:
         """How far a batch is, and a page of its runs. Blocking. Raises `NotFound`."""
         with self._database.read() as tx:

@@ -57,6 +57,8 @@ class Checkpoints:
     children: Mapping[str, ChildRun] = field(default_factory=dict)
     begun: frozenset[str] = frozenset()
     """Keys of writes that have begun."""
+    outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Committed outputs by path and node."""
 
     @classmethod
     def read(cls, rows: Mapping[str, bytes]) -> Checkpoints:
@@ -77,24 +79,24 @@ class Checkpoints:
                     code="checkpoint-unreadable",
                     cure="let the block return plain data, and start a new run",
                 )
-        return cls(
-            entries,
-            {key[:-1]: ChildRun(*decode_value(data)) for key, data in rows.items() if key[-1] == VERSION},
-            frozenset(key[1:] for key in rows if key[0] == BEGUN),
-        )
+        outputs: dict[str, dict[str, Any]] = {}
+        for key, entry in entries.items():
+            path, slash, node = key.rpartition("/")
+            outputs.setdefault(path + slash, {})[node] = entry.value
+        children = {
+            key[:-1]: ChildRun(*decode_value(data)) for key, data in rows.items() if key[-1] == VERSION
+        }
+        begun = frozenset(key[1:] for key in rows if key[0] == BEGUN)
+        return cls(entries, children, begun, outputs)
 
     @property
     def unsure(self) -> list[str]:
         """Writes that have begun, must not be repeated and have no result: nobody knows what they did."""
         return sorted(key for key in self.begun if key not in self.entries)
 
-    def pins(self, path: str) -> dict[str, Any]:
+    def pins(self, path: str) -> Mapping[str, Any]:
         """Outputs of nodes right below a path."""
-        return {
-            key[len(path) :]: entry.value
-            for key, entry in self.entries.items()
-            if key.startswith(path) and "/" not in key[len(path) :]
-        }
+        return self.outputs.get(path, {})
 
     def blocks(self, plan: Plan, path: str, started_ns: int, plans: Plans) -> dict[str, BlockRecord]:
         """Block records of what is committed below a path."""

@@ -167,7 +167,7 @@ class EngineSettings(BaseModel):
     )
     async_deadline: Seconds = Field(
         default=3_600.0,
-        description="Seconds an asynchronous run may work when the plan does not say.",
+        description="Seconds an asynchronous run may work in one attempt, at most. The plan may say less.",
     )
     async_days: Positive = Field(
         default=7,

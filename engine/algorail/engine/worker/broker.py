@@ -21,6 +21,8 @@ QUEUE = "algorail"
 
 _HARD_LIMITS = 2
 _ANSWER_SECONDS = 5
+_START_SECONDS = 60.0
+"""A forked worker starts an engine before it says that it is up; Celery's 4 s would kill it."""
 
 
 def celery_app(broker_url: str, *, deadline: float) -> Celery:
@@ -45,6 +47,7 @@ def celery_app(broker_url: str, *, deadline: float) -> Celery:
         worker_enable_remote_control=False,
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
+        worker_proc_alive_timeout=_START_SECONDS,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options={

@@ -13,7 +13,7 @@ from algorail.engine.worker.worker import Worker
 
 log = logging.getLogger(__name__)
 
-DRAIN_SECONDS = 15.0
+DRAIN_SECONDS = 8.0
 """Seconds that runs may take to end after a stop; then they are given back and go on elsewhere."""
 
 _RETRY_SECONDS = 1.0

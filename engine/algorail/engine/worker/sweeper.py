@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
-from algorail.engine.kit.errors import AlgorailError
+from algorail.engine.kit.errors import Unavailable
 from algorail.engine.run.outcome import ErrorInfo
 from algorail.engine.service.closing import error_bytes
 from algorail.engine.service.engine import Engine
@@ -48,8 +48,10 @@ class Sweeper:
         while True:
             try:
                 await self.sweep()
-            except AlgorailError:
-                log.warning("a sweep failed; the next one is soon", exc_info=True)
+            except Unavailable as error:
+                log.warning("a sweep failed, the next one is soon: %s", error)
+            except Exception:
+                log.exception("a sweep failed; the next one is soon")
             await asyncio.sleep(self.pause * random.uniform(0.7, 1.3))
 
     async def sweep(self) -> None:

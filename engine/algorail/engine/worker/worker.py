@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from algorail.engine.kit.errors import AlgorailError, BlockFailed, InvalidInput, Unavailable
+from algorail.engine.kit.errors import AlgorailError, BlockFailed, InvalidInput, NotFound, Unavailable
 from algorail.engine.kit.ids import new_id
 from algorail.engine.plan.values import decode, encode
 from algorail.engine.run.messages import info
@@ -151,8 +151,8 @@ class Worker:
             return queue.checkpoints(tx, run_id)
 
     def _seconds(self, run: QueuedRun, loaded: Loaded) -> float:
-        """Time for this attempt: the plan's or the operator's, and never beyond the caller's deadline."""
-        seconds = loaded.plan.timeout or self._deadline
+        """Time for this attempt: the plan's and the operator's, and never beyond the caller's deadline."""
+        seconds = min(loaded.plan.timeout or self._deadline, self._deadline)
         if run.deadline_ns is not None and run.heartbeat_ns is not None:
             seconds = min(seconds, (run.deadline_ns - run.heartbeat_ns) / 1e9)
         return max(0.0, seconds)
@@ -187,11 +187,32 @@ class Worker:
         """The record first: it may be written again, an end only once."""
         if outcome.record is not None:
             self._engine.totals.add(outcome.record)
-            shape = (await asyncio.to_thread(self._engine.loader.load, run.algorithm, run.version)).shape
-            await self._engine.writer.record(outcome.record, shape, within=_TIME_TO_RECORD)
+            await self._write(outcome.record)
         error = None if outcome.error is None else error_bytes(outcome.error)
         end = End(run.run_id, run.epoch, outcome.status, outcome.output, error)
-        await self._commits.write(queue_groups.finish_all, end)
+        try:
+            await self._commits.write(queue_groups.finish_all, end)
+        except LeaseLost:
+            await self._correct(outcome.record)
+            raise
+
+    async def _correct(self, record: RunRecord | None) -> None:
+        """A run that was ended by somebody else a moment before is on record as its row says."""
+        if record is None:
+            return
+        row = await asyncio.to_thread(self._engine.asynchronous.outcome, record.run_id)
+        if row.is_final and row.status is not record.status:
+            told = record_of(row)
+            record.status, record.error, record.output = told.status, told.error, None
+            await self._write(record)
+
+    async def _write(self, record: RunRecord) -> None:
+        try:
+            loaded = await asyncio.to_thread(self._engine.loader.load, record.algorithm, record.version)
+        except NotFound as error:
+            log.warning("run %s has no record, only its row: %s", record.run_id, error)
+            return
+        await self._engine.writer.record(record, loaded.shape, within=_TIME_TO_RECORD)
 
 
 class _Loss:
