@@ -104,8 +104,9 @@ class FinishedRun(msgspec.Struct):
 
     def times(self) -> tuple[float, float]:
         """Start and duration, seconds of the run's clock."""
-        start, end, _ = self.source.whole
-        return self._kept[start], self._kept[end] - self._kept[start]
+        kept = self._kept
+        start, end, _ = kept[0].whole
+        return kept[start], kept[end] - kept[start]
 
     def head(self, unit: str, trace_id: str) -> RunHead:
         """The searchable row, with unit and trace as they may stand in it. Written for speed."""
