@@ -22,9 +22,6 @@ from algorail.engine.run.outcome import NodeStatus
 VERSION = 1
 LEVEL = -1
 """zstd's fast levels: measured on block outputs, a quarter less CPU than level 1 at the same size."""
-MIN_MATCH = 6
-"""Shortest repetition that zstd looks for in a small body; its own choice of 5 saves 2 bytes a block record,
-for a fifteenth more CPU."""
 CHILD_HEAD = (
     "run_id", "algorithm", "version", "plan_hash", "status", "started_ns", "duration_ns",
     "alias", "variant", "reason", "unit", "source_run", "trace_id",

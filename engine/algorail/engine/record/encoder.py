@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import zstandard
 
-from algorail.engine.record.body import CHILD_HEAD, LEVEL, MIN_MATCH, POSITIONS, VERSION
+from algorail.engine.record.body import CHILD_HEAD, LEVEL, POSITIONS, VERSION
 from algorail.engine.record.finished import FinishedRun, Recordable, Row
 from algorail.engine.record.marks import HEAD_ITEMS, Mark
 from algorail.engine.record.masks import Masker
@@ -61,10 +61,6 @@ class RecordEncoder:
         self._options = options
         self._values = ValueEncoder(options.arrays, options.array_bytes, options.head)
         self._inputs = ValueEncoder("full")
-        small = zstandard.ZstdCompressionParameters.from_level(
-            LEVEL, source_size=options.whole, min_match=MIN_MATCH, write_checksum=False
-        )
-        self._compress_small = zstandard.ZstdCompressor(compression_params=small).compress
         self._compress = zstandard.ZstdCompressor(level=LEVEL, write_checksum=False).compress
 
     def encode(self, record: Recordable, shape: RecordShape) -> EncodedRun:
@@ -93,8 +89,7 @@ class RecordEncoder:
         return self._encoded(pass_, pass_.head(run, shape), packed)
 
     def _encoded(self, pass_: _Pass, head: RunHead, packed: bytes) -> EncodedRun:
-        compress = self._compress_small if len(packed) <= self._options.whole else self._compress
-        body = _PREFIX + compress(packed)
+        body = _PREFIX + self._compress(packed)
         return EncodedRun(head, body, tuple(pass_.apart.items()), len(packed) + pass_.apart_bytes)
 
 
