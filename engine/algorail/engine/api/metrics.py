@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from algorail.engine.kit.errors import Unavailable
 from algorail.engine.service.engine import Engine
 from algorail.engine.service.totals import Durations
 
@@ -64,8 +66,10 @@ class EngineCollector(Collector):
         queued = GaugeMetricFamily(
             "algorail_async_runs", "Asynchronous runs that are not over, by status.", labels=("status",)
         )
-        for status, count in self._engine.asynchronous.depth().items():
-            queued.add_metric((status,), count)
+        # Without its database the server still tells what it knows by itself.
+        with suppress(Unavailable):
+            for status, count in self._engine.asynchronous.depth().items():
+                queued.add_metric((status,), count)
         yield queued
         yield _gauge("algorail_runs_active", "Runs in progress.", admission.active)
         yield _gauge("algorail_runs_waiting", "Calls that wait for a place.", admission.queued)
