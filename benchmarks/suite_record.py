@@ -5,7 +5,8 @@ a commit as the engine; no masks, no names, no times, no index, no large values 
 
 Budgets of single figures are the design's: 9 µs of CPU and 350 bytes a block record, 97 µs for a run of 12
 (the floor on the quiet machine where it was set), a quarter of a core for 2,000 runs a second. They depend on
-the machine and what else it does; the ratios do not, and their budgets are this suite's own.
+the machine and what else it does; the ratios do not. Their budgets are this suite's own, as are the 50 ms for
+dropping a day.
 """
 
 from __future__ import annotations
