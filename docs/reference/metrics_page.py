@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +17,15 @@ from docs.reference.markdown import cell, page, table
 def families() -> list[Any]:
     """The metric families of an engine that has not run anything."""
     with tempfile.TemporaryDirectory() as home:
-        return list(EngineCollector(Engine(Settings(home=Path(home)))).collect())
+        return asyncio.run(_collected(Engine(Settings(home=Path(home)))))
+
+
+async def _collected(engine: Engine) -> list[Any]:
+    await engine.start()
+    try:
+        return await asyncio.to_thread(lambda: list(EngineCollector(engine).collect()))
+    finally:
+        await engine.aclose()
 
 
 def text() -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import doctest
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from algorail.engine.service.principal import Scope
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -80,3 +83,23 @@ def test_python_examples_run(page, tmp_path, monkeypatch):
             assert doctest.DocTestRunner(verbose=False).run(test).failed == 0
         else:
             exec(compile(example, page, "exec", dont_inherit=True), namespace)
+
+
+def test_the_architecture_page_names_every_layer():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    named = {layer.strip().removeprefix("algorail.") for group in layers for layer in group.split("|")}
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    missing = {layer for layer in named if f"`{layer}`" not in page}
+    assert missing <= {"engine.testing"}, missing
+    assert "`testing`" in page
+
+
+def test_every_scope_is_explained():
+    page = (DOCS / "operations.md").read_text(encoding="utf-8")
+    assert all(f"| `{scope.label}` |" in page for scope in Scope)
+
+
+def test_every_decision_is_listed():
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    assert all(f"adr/{decision.name}" in index for decision in (DOCS / "adr").glob("*.md"))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from algorail.engine.service.settings import EngineSettings
+from docs.reference import __main__ as generator
 from docs.reference import cli_page, metrics_page, pages
 from docs.reference.codes import ROOT, error_codes
 
@@ -98,9 +96,12 @@ def test_every_metric_is_documented():
         assert f"`{family.name}" in text
 
 
-def test_the_generator_runs_as_make_docs_calls_it():
-    done = subprocess.run(
-        [sys.executable, "-m", "docs.reference"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == ""
+def test_the_generator_writes_what_differs_and_only_then(tmp_path, monkeypatch, capsys):
+    page = tmp_path / "deep" / "page.md"
+    monkeypatch.setattr(generator, "generated", lambda: {page: "new"})
+    assert generator.main(["--check"]) == 1
+    assert not page.exists()
+    assert generator.main([]) == 0
+    assert page.read_text() == "new"
+    assert generator.main(["--check"]) == 0
+    assert capsys.readouterr().out.splitlines() == [f"stale: {page}", f"wrote {page}"]
