@@ -53,8 +53,9 @@ check: lint types imports test ## Everything that CI runs
 
 bench: $(VENV)/.dev ## Measure speed and memory against interleaved floors
 	$(RUN) benchmarks
+	$(RUN) docs.reference
 
-docs: $(VENV)/.dev ## Write the generated reference pages (CLI, errors, settings, metrics, plan schema)
+docs: $(VENV)/.dev ## Write the generated pages (CLI, errors, settings, metrics, plan, blocks, figures)
 	$(RUN) docs.reference
 
 UV_COMPILE = uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet --python-version 3.11

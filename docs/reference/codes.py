@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +29,7 @@ class Found:
     raised: set[str] = field(default_factory=set)
 
 
+@cache
 def error_codes() -> dict[str, Found]:
     """Every code, by name."""
     paths = [path for path in sorted(ROOT.glob("*/algorail/**/*.py")) if "testing" not in path.parts]
