@@ -27,7 +27,6 @@ import numpy as np
 import pydantic
 from typing_extensions import ReadOnly, is_typeddict
 
-from algorail.engine.plan.annotations import type_of
 from algorail.engine.plan.types import FieldType, VectorType
 
 Convert: TypeAlias = Callable[[Any], Any]
@@ -113,5 +112,4 @@ def _dataclass(source: type) -> Convert:
 
 def is_plain(annotation: Any) -> bool:
     """Whether results of that annotation can leave a block as they are."""
-    type_of(annotation)
     return annotation is not Any and annotation is not object and converter(annotation) is None
