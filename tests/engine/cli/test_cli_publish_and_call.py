@@ -78,7 +78,7 @@ def test_publishing_without_an_alias_moves_no_traffic(greet):
 def test_validate_says_how_much_holds_together(algorail, support):
     done = algorail("validate", "support.py:greet")
     assert done.code == 0
-    assert "✓ greet: 2 nodes, every port fits" in done.out
+    assert done.out.splitlines() == ["✓ loud: 1 node, every port fits", "✓ greet: 2 nodes, every port fits"]
 
 
 def test_validate_knows_that_algorithms_of_the_file_come_with_it(algorail, support):

@@ -38,21 +38,17 @@ def register(app: typer.Typer) -> None:
 
 def validate(target: Target, as_json: Json = False) -> None:
     """Check an algorithm against the server's blocks without publishing it. Nothing of it is run there."""
-    loaded = _read(target)
+    ordered = _read(target).in_order()
     with Client() as client:
-        _send_bundle(client, loaded)
-        answer = _without_pending(client.post("/v1/validate", {"plan": loaded.document()}), loaded)
+        checked = [(one, _checked(client, one)) for one in ordered]
     if as_json:
+        answer = next((answer for _, answer in checked if not answer["valid"]), checked[-1][1])
         show_json(answer)
         if not answer["valid"]:
             raise typer.Exit(1)
         return
-    if not answer["valid"]:
-        raise PlanInvalid(f"{loaded.plan.name} does not hold together", problems=_problems(answer))
-    for problem in _problems(answer):
-        console.print(f"[yellow]•[/] {escape(str(problem))}")
-    count = len(loaded.plan.nodes)
-    console.print(f"[green]✓[/] {escape(loaded.plan.name)}: {count} nodes, every port fits")
+    for loaded, answer in checked:
+        _show_checked(loaded, answer)
 
 
 def publish(
@@ -124,8 +120,10 @@ def explain(
         console.print(Syntax(answer["code"], "python", background_color="default"))
 
 
-def _without_pending(answer: dict[str, Any], loaded: Loaded) -> dict[str, Any]:
-    """The answer without complaints about algorithms of the same file, which are published with it."""
+def _checked(client: Client, loaded: Loaded) -> dict[str, Any]:
+    """The server's check, but not about algorithms of the same file, which are published with it."""
+    _send_bundle(client, loaded)
+    answer = client.post("/v1/validate", {"plan": loaded.document()})
     own = {need.plan.name for need in loaded.needs}
     calls = {node.id for node in loaded.plan.nodes if node.config.get("algorithm") in own}
     kept = [
@@ -134,6 +132,16 @@ def _without_pending(answer: dict[str, Any], loaded: Loaded) -> dict[str, Any]:
         if not (item["code"] == "unknown-algorithm" and item.get("node") in calls)
     ]
     return {**answer, "problems": kept, "valid": answer["valid"] or not kept}
+
+
+def _show_checked(loaded: Loaded, answer: dict[str, Any]) -> None:
+    if not answer["valid"]:
+        raise PlanInvalid(f"{loaded.plan.name} does not hold together", problems=_problems(answer))
+    for problem in _problems(answer):
+        console.print(f"[yellow]•[/] {escape(str(problem))}")
+    count = len(loaded.plan.nodes)
+    nodes = "1 node" if count == 1 else f"{count} nodes"
+    console.print(f"[green]✓[/] {escape(loaded.plan.name)}: {nodes}, every port fits")
 
 
 def _read(target: str, requirements: list[str] | tuple[str, ...] = ()) -> Loaded:
