@@ -12,3 +12,9 @@ def home_folder() -> Path:
     """The state folder of this user; it need not exist yet."""
     named = os.environ.get("ALGORAIL_HOME")
     return Path(named).expanduser() if named else user_data_path("algorail", appauthor=False)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that only this user can enter; one that is there stays as its owner made it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)

@@ -19,6 +19,7 @@ from typing import ParamSpec, TypeVar
 
 from algorail.engine.kit.clock import SYSTEM_CLOCK, Clock
 from algorail.engine.kit.errors import AlgorailError
+from algorail.engine.kit.home import make_private
 from algorail.engine.record.store import RecordStore
 from algorail.engine.record.writer import RecordWriter, WriterOptions
 from algorail.engine.registry.bundles.runner import BundlePolicy, BundleRunner
@@ -153,7 +154,7 @@ class Engine:
 
     async def start(self) -> str | None:
         """Migrate the database and make ready; returns the admin key if this start made it."""
-        self.settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self.settings.home)
         await asyncio.to_thread(upgrade, self.database.engine)
         await asyncio.to_thread(self._form.load_salt, self.database)
         made = await asyncio.to_thread(self.keys.ensure_admin)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from algorail.engine.kit.errors import InvalidInput, NotFound
+from algorail.engine.kit.home import make_private
 from algorail.engine.service.principal import Principal, Scope
 from algorail.engine.store import audit, keys
 from algorail.engine.store.database import Database
@@ -105,7 +106,7 @@ class Keys:
 
 def write_private(file: Path, text: str) -> None:
     """Write a file that only its owner can read, whatever the umask and an older file say."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_private(file.parent)
     new = file.with_suffix(".new")
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

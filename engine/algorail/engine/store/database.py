@@ -16,9 +16,8 @@ from sqlalchemy import BigInteger, Connection, Engine, create_engine, event, mak
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from algorail.engine.kit.home import make_private
 from algorail.engine.store.failures import translated
-
-FILE_NAME = "algorail.db"
 
 
 class now_ns(FunctionElement[int]):  # noqa: N801  # reads as the SQL function that it is
@@ -53,7 +52,7 @@ class Database:
             address = address.set(drivername="postgresql+psycopg")
         self.is_sqlite = address.get_backend_name() == "sqlite"
         if self.is_sqlite and address.database:
-            Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+            make_private(Path(address.database).parent)
         options: dict[str, Any] = {"timeout": busy_timeout} if self.is_sqlite else {"connect_timeout": 5}
         self.engine: Engine = create_engine(
             address,
@@ -68,11 +67,6 @@ class Database:
             event.listen(self.engine, "begin", _begin)
         else:
             event.listen(self.engine, "connect", _lock_timeout(busy_timeout))
-
-    @classmethod
-    def in_home(cls, home: Path) -> Database:
-        """The embedded database of a state folder."""
-        return cls(f"sqlite:///{home / FILE_NAME}")
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
