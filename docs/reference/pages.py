@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from algorail.engine.api.problems import status_of
-from algorail.engine.block.kind import BlockKind
+from algorail.engine.kind import BlockKind
 from algorail.engine.kit import errors
 from algorail.engine.kit.errors import AlgorailError
 from algorail.engine.plan.document import CONTROL_KINDS

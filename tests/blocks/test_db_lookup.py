@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from algorail.blocks.db_lookup import KIND, DbLookupConfig, build, db_lookup, signature
-from algorail.engine.block.kind import Effect
+from algorail.engine.kind import Effect
 from algorail.engine.kit.errors import (
     AlgorailError,
     ConfigInvalid,

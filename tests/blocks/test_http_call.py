@@ -17,7 +17,7 @@ import pytest
 from algorail.blocks._addresses import AllowList
 from algorail.blocks._guarded import GuardedTransport
 from algorail.blocks.http_call import KIND, HttpCallConfig, build, effect_of, http_call, signature
-from algorail.engine.block.kind import Effect
+from algorail.engine.kind import Effect
 from algorail.engine.kit.errors import (
     AlgorailError,
     ConfigInvalid,

@@ -6,7 +6,7 @@ from importlib import import_module
 import msgspec
 import pytest
 
-from algorail.engine.block.kind import Effect
+from algorail.engine.kind import Effect
 from algorail.engine.kit.errors import ConfigInvalid, InvalidInput, LimitExceeded
 from algorail.engine.plan.types import BOOLEAN, INTEGER, NUMBER, STRING, ListType, VectorType, to_schema
 

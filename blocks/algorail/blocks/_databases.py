@@ -17,7 +17,7 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, TextClause, create_engine, exc, make_url, text
 from sqlalchemy.pool import QueuePool
 
-from algorail.engine.block.kind import Services
+from algorail.engine.kind import Services
 from algorail.engine.kit.errors import (
     AlgorailError,
     ConfigInvalid,

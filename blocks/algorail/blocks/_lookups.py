@@ -15,7 +15,7 @@ from sqlalchemy.types import TypeEngine
 from algorail.blocks._databases import database
 from algorail.blocks._schemas import type_from
 from algorail.blocks._sql_text import escaped
-from algorail.engine.block.kind import CallContext, Services
+from algorail.engine.kind import CallContext, Services
 from algorail.engine.kit.errors import DeadlineExceeded, InvalidInput, LimitExceeded, NotFound
 from algorail.engine.plan.signature import Port
 from algorail.engine.plan.types import ListType, ObjectType, ScalarType, Type, VectorType, without_null

@@ -9,8 +9,8 @@ import msgspec
 
 from algorail.blocks._schemas import Schema, ports_from, schema_of, type_from
 from algorail.blocks._sql_text import parameters, problems
-from algorail.engine.block.kind import BlockKind, Effect, Runner, Services
 from algorail.engine.dsl import placed
+from algorail.engine.kind import BlockKind, Effect, Runner, Services
 from algorail.engine.kit.errors import ConfigInvalid, Problem
 from algorail.engine.plan.signature import Signature
 from algorail.engine.plan.types import BOOLEAN, Field, ListType, ObjectType, Type, optional

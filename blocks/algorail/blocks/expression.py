@@ -8,8 +8,8 @@ from typing import Any, TypeVar, overload
 import msgspec
 
 from algorail.blocks._schemas import Schema, ports_from, schema_of, type_from
-from algorail.engine.block.kind import BlockKind, Effect, Runner, Services
 from algorail.engine.dsl import placed
+from algorail.engine.kind import BlockKind, Effect, Runner, Services
 from algorail.engine.kit.errors import ConfigInvalid, Problem
 from algorail.engine.lang.cel import compile_cel
 from algorail.engine.lang.language import Program

@@ -14,8 +14,8 @@ from algorail.blocks._guarded import GuardedTransport
 from algorail.blocks._http_config import PARAMETER, HttpCallConfig, problems
 from algorail.blocks._retry_after import seconds_of
 from algorail.blocks._schemas import ports_from, schema_of, type_from
-from algorail.engine.block.kind import BlockKind, CallContext, Effect, Runner, Secrets, Services
 from algorail.engine.dsl import placed
+from algorail.engine.kind import BlockKind, CallContext, Effect, Runner, Secrets, Services
 from algorail.engine.kit.errors import (
     AlgorailError,
     ConfigInvalid,

@@ -9,8 +9,8 @@ from typing import Any, TypeVar, overload
 import msgspec
 
 from algorail.blocks._schemas import Schema, ports_from, schema_of, type_from
-from algorail.engine.block.kind import BlockKind, Effect, Runner, Services
 from algorail.engine.dsl import placed
+from algorail.engine.kind import BlockKind, Effect, Runner, Services
 from algorail.engine.kit.errors import ConfigInvalid
 from algorail.engine.lang.monty import MontySandbox
 from algorail.engine.lang.sandbox import MAX_CODE, Sandbox

@@ -21,8 +21,8 @@ from algorail.blocks.indexes.columns import Scalar
 from algorail.blocks.indexes.filters import Clause, clauses
 from algorail.blocks.indexes.searching import MAX_K, LoadedIndex, Prepared
 from algorail.blocks.indexes.sources import MAX_DIMENSIONS, Matrix
-from algorail.engine.block.kind import BlockKind, Effect, Port, Runner, Services, Signature
 from algorail.engine.dsl import placed
+from algorail.engine.kind import BlockKind, Effect, Port, Runner, Services, Signature
 from algorail.engine.kit.errors import ConfigInvalid, LimitExceeded, Problem
 from algorail.engine.kit.ids import NAME
 from algorail.engine.plan.annotations import Vector

@@ -10,13 +10,9 @@ Names are loaded when they are first used, so importing this package costs next 
 from __future__ import annotations
 
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from algorail.engine.block.kind import BlockKind as BlockKind
-    from algorail.engine.block.kind import CallContext as CallContext
-    from algorail.engine.block.kind import Effect as Effect
     from algorail.engine.dsl import Algorithm as Algorithm
     from algorail.engine.dsl import Named as Named
     from algorail.engine.dsl import Schema as Schema
@@ -38,6 +34,9 @@ if TYPE_CHECKING:
     from algorail.engine.dsl import switch as switch
     from algorail.engine.dsl import to_python as to_python
     from algorail.engine.dsl import when as when
+    from algorail.engine.kind import BlockKind as BlockKind
+    from algorail.engine.kind import CallContext as CallContext
+    from algorail.engine.kind import Effect as Effect
     from algorail.engine.kit.errors import AlgorailError as AlgorailError
     from algorail.engine.plan.annotations import Image as Image
     from algorail.engine.plan.annotations import Pii as Pii
@@ -53,7 +52,7 @@ if TYPE_CHECKING:
     from algorail.engine.plan.document import Retry as Retry
 
 _HOMES = {
-    "block.kind": ("BlockKind", "CallContext", "Effect"),
+    "kind": ("BlockKind", "CallContext", "Effect"),
     "dsl": (
         "Algorithm", "Named", "Schema", "algorithm", "algorithm_of", "block", "contains", "each", "expr",
         "first_of", "kind_of", "length", "operation", "options", "placed", "placed_kind", "plan_of",
@@ -78,13 +77,3 @@ if not TYPE_CHECKING:
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})
-
-
-class _CallablePackage(ModuleType):
-    """Lets `algorail.engine.block` be what it is, a subpackage, and the decorator `@block` as well."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return import_module("algorail.engine.dsl").block(*args, **kwargs)
-
-
-import_module(f"{__name__}.block").__class__ = _CallablePackage

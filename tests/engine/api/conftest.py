@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from algorail.engine.api.app import create_app
-from algorail.engine.block.kind import BlockKind, Effect, Runner
+from algorail.engine.kind import BlockKind, Effect, Runner
 from algorail.engine.plan.signature import Port, Signature
 from algorail.engine.plan.types import INTEGER, STRING
 from algorail.engine.registry.kinds import InstalledKinds

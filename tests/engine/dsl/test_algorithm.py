@@ -32,7 +32,7 @@ from algorail.engine import (
     switch,
     when,
 )  # fmt: skip
-from algorail.engine.block.kind import CallContext, Effect
+from algorail.engine.kind import CallContext, Effect
 from algorail.engine.plan.codec import binding_to_dict
 from algorail.engine.plan.document import Op, Ref, Value
 from algorail.engine.plan.types import STRING, describe

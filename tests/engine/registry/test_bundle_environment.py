@@ -16,7 +16,7 @@ from algorail.engine.registry.kinds import InstalledKinds
 
 SOURCE = b"""
 import msgspec
-from algorail.engine.block.kind import BlockKind, Runner, Signature
+from algorail.engine.kind import BlockKind, Runner, Signature
 from algorail.engine.plan.types import AnyType
 import %s as shelf
 
@@ -99,7 +99,7 @@ def call_all(home, bundles, policy=DEFAULT_POLICY):
 def test_declared_packages_are_installed_in_front_of_the_server_s(tmp_path, wheels):
     assert call_all(tmp_path, [bundle("tinyshelf", ("tinyshelf>=1",))]) == ["from its own environment"]
     python = environment.interpreter(["tinyshelf>=1"], "", tmp_path)
-    probe = "import tinyshelf, numpy, algorail.engine.block; print(tinyshelf.LABEL)"
+    probe = "import tinyshelf, numpy, algorail.engine.kind; print(tinyshelf.LABEL)"
     done = subprocess.run([python, "-I", "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "from its own environment"
 

@@ -17,7 +17,7 @@ from algorail.engine.registry.bundles.process import Launch
 HEADER = """
 import asyncio, os, sys, time
 import msgspec
-from algorail.engine.block.kind import BlockKind, Runner, Signature
+from algorail.engine.kind import BlockKind, Runner, Signature
 from algorail.engine.kit.errors import Unavailable
 from algorail.engine.plan.types import AnyType
 

@@ -3,7 +3,7 @@ from importlib.metadata import EntryPoint
 import msgspec
 import pytest
 
-from algorail.engine.block.kind import BlockKind, Runner, Signature
+from algorail.engine.kind import BlockKind, Runner, Signature
 from algorail.engine.kit.errors import ConfigInvalid, NotFound
 from algorail.engine.plan.types import AnyType
 from algorail.engine.registry.kinds import GROUP, InstalledKinds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from algorail.engine.block.kind import BlockKind
+from algorail.engine.kind import BlockKind
 from algorail.engine.plan.document import Binding, Input, Node, Plan, Ref
 from algorail.engine.plan.types import AnyType
 from algorail.engine.run.compile import CompiledPlan, compile_plan

@@ -9,7 +9,7 @@ import inspect
 from dataclasses import dataclass, field
 from typing import Any
 
-from algorail.engine.block.kind import Runner
+from algorail.engine.kind import Runner
 from algorail.engine.plan.document import Binding, DictOf, ListOf, Node, Op, Plan, Ref, Value
 from algorail.engine.testing.fakes import FakeKinds, FakeServices
 

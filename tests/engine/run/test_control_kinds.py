@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from algorail.engine.block.kind import CallContext
+from algorail.engine.kind import CallContext
 from algorail.engine.kit.errors import BlockFailed, ConfigInvalid, LimitExceeded, PlanInvalid
 from algorail.engine.plan.document import Cel, Input, ListOf, Node, Op, Plan, Ref, Value
 from algorail.engine.plan.types import AnyType

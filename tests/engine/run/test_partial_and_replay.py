@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from algorail.engine.block.kind import Effect
+from algorail.engine.kind import Effect
 from algorail.engine.kit.errors import InvalidInput, NotFound
 from algorail.engine.run.compare import Difference, Tolerance, differences
 from algorail.engine.run.outcome import NodeStatus

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from algorail.engine.block.kind import CallContext, Effect
+from algorail.engine.kind import CallContext, Effect
 from algorail.engine.kit.errors import BlockFailed, DeadlineExceeded, InvalidInput, PlanInvalid, Unavailable
 from algorail.engine.plan.document import Breaker, Cache, ListOf, Ref, Retry, Value
 from algorail.engine.run.context import RunContext

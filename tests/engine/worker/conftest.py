@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from algorail.engine.block.kind import Effect
+from algorail.engine.kind import Effect
 from algorail.engine.kit.errors import InvalidInput
 from algorail.engine.registry.kinds import InstalledKinds
 from algorail.engine.service.calls import Call

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from algorail.engine.api.app import create_app
-from algorail.engine.block.kind import Effect
+from algorail.engine.kind import Effect
 from algorail.engine.kit.errors import InvalidInput
 from algorail.engine.registry.kinds import InstalledKinds
 from algorail.engine.service.engine import Engine

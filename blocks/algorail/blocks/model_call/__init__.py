@@ -13,8 +13,8 @@ from typing import Any, Literal, TypeVar, overload
 
 from algorail.blocks._schemas import schema_of
 from algorail.blocks.model_call.config import ModelCallConfig, signature
-from algorail.engine.block.kind import BlockKind, Effect, Runner, Services
 from algorail.engine.dsl import placed
+from algorail.engine.kind import BlockKind, Effect, Runner, Services
 
 R = TypeVar("R")
 

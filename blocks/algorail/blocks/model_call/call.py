@@ -19,7 +19,7 @@ from algorail.blocks._retry_after import seconds_of
 from algorail.blocks.model_call.addresses import Address, Directory, Target
 from algorail.blocks.model_call.config import ModelCallConfig
 from algorail.blocks.model_call.protocols import CODECS, Codec, OpenAiChat, ServerSentEvents
-from algorail.engine.block.kind import CallContext, Services
+from algorail.engine.kind import CallContext, Services
 from algorail.engine.kit.errors import AlgorailError, DeadlineExceeded, Overloaded, Unavailable
 
 MAX_RESPONSE = 64 * 1024 * 1024

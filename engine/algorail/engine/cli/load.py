@@ -16,8 +16,8 @@ from typing import Any
 
 import msgspec
 
-from algorail.engine.block.kind import BlockKind
 from algorail.engine.dsl import Algorithm
+from algorail.engine.kind import BlockKind
 from algorail.engine.kit.errors import AlgorailError, InvalidInput, NotFound
 from algorail.engine.plan import codec
 from algorail.engine.plan.document import Plan

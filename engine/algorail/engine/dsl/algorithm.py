@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ParamSpec, Protocol, TypeVar, cast, get_args, get_origin, overload
 
-from algorail.engine.block.kind import BlockKind
 from algorail.engine.dsl.annotations import Named, port_types, resolved_signature
 from algorail.engine.dsl.local import run_local
 from algorail.engine.dsl.misuse import misuse
 from algorail.engine.dsl.placing import SubAlgorithm, unwrapped
 from algorail.engine.dsl.plain import to_plain
 from algorail.engine.dsl.trace import Trace, tracing
+from algorail.engine.kind import BlockKind
 from algorail.engine.kit.ids import NAME
 from algorail.engine.plan.document import Input, Plan, RecordMode, RecordPolicy
 from algorail.engine.plan.picture import svg

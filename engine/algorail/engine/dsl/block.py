@@ -8,7 +8,12 @@ import re
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, cast, get_args, overload
 
-from algorail.engine.block.kind import (
+from algorail.engine.dsl.annotations import port_types, resolved_signature
+from algorail.engine.dsl.convert import Convert, converter, is_plain
+from algorail.engine.dsl.misuse import misuse
+from algorail.engine.dsl.placing import Placeable
+from algorail.engine.dsl.plain import to_plain
+from algorail.engine.kind import (
     BlockKind,
     CallContext,
     Effect,
@@ -18,11 +23,6 @@ from algorail.engine.block.kind import (
     Services,
     Signature,
 )
-from algorail.engine.dsl.annotations import port_types, resolved_signature
-from algorail.engine.dsl.convert import Convert, converter, is_plain
-from algorail.engine.dsl.misuse import misuse
-from algorail.engine.dsl.placing import Placeable
-from algorail.engine.dsl.plain import to_plain
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from algorail.engine.block.kind import BlockKind
 from algorail.engine.dsl.convert import converter
 from algorail.engine.dsl.plain import to_plain
+from algorail.engine.kind import BlockKind
 from algorail.engine.kit.clock import SYSTEM_CLOCK, Clock
 from algorail.engine.kit.errors import NotFound
 from algorail.engine.plan.values import inputs_validator

@@ -18,12 +18,12 @@ from typing import Any, ParamSpec, TypeVar, cast, overload
 import msgspec
 from typing_extensions import Unpack
 
-from algorail.engine.block.kind import BlockKind
 from algorail.engine.dsl.annotations import port_type
 from algorail.engine.dsl.misuse import misuse
 from algorail.engine.dsl.policies import POLICIES, NodePolicies, node_fields
 from algorail.engine.dsl.trace import Trace, current_trace
 from algorail.engine.dsl.value import Value
+from algorail.engine.kind import BlockKind
 from algorail.engine.kit.errors import ConfigInvalid
 from algorail.engine.plan.types import ANY, Type
 

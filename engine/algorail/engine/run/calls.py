@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from algorail.engine.block.kind import Effect, Runner, Services
+from algorail.engine.kind import Effect, Runner, Services
 from algorail.engine.run.context import RunContext
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from algorail.engine.block.kind import Kinds, Services
+from algorail.engine.kind import Kinds, Services
 from algorail.engine.kit.clock import Clock
 from algorail.engine.kit.errors import DeadlineExceeded
 from algorail.engine.plan.document import Plan

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from algorail.engine.block.kind import Effect
+from algorail.engine.kind import Effect
 from algorail.engine.kit.errors import AlgorailError, BlockFailed, ConfigInvalid, InvalidInput, LimitExceeded
 from algorail.engine.plan.document import MAX_DEPTH
 from algorail.engine.run.calls import Call

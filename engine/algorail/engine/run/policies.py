@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
-from algorail.engine.block.kind import Effect, Services
+from algorail.engine.kind import Effect, Services
 from algorail.engine.kit.errors import AlgorailError, PlanInvalid, Problem, Unavailable
 from algorail.engine.plan.document import Node, Retry
 from algorail.engine.run.breaker import CircuitBreaker

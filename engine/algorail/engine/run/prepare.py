@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from algorail.engine.block.kind import BlockKind, Effect, Kinds, Services
+from algorail.engine.kind import BlockKind, Effect, Kinds, Services
 from algorail.engine.kit.errors import ConfigInvalid, LimitExceeded, NotFound, PlanInvalid, Problem
 from algorail.engine.plan.document import CONTROL_KINDS, Node, Plan
 from algorail.engine.run.calls import Call, call_of

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from algorail.engine.block.kind import Effect
+from algorail.engine.kind import Effect
 from algorail.engine.kit.errors import AlgorailError, BlockFailed
 from algorail.engine.run.bindings import fresh
 from algorail.engine.run.calls import Call

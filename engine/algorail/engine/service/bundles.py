@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from algorail.engine.block.kind import Kinds
+from algorail.engine.kind import Kinds
 from algorail.engine.kit.errors import NotFound
 from algorail.engine.registry.bundles.archive import from_zip
 from algorail.engine.service.principal import Principal

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from algorail.engine.block.kind import BlockKind
+from algorail.engine.kind import BlockKind
 from algorail.engine.kit.errors import AlgorailError, Conflict
 from algorail.engine.plan import codec
 from algorail.engine.plan.contract import contract_change

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from algorail.engine.block.kind import Kinds
+from algorail.engine.kind import Kinds
 from algorail.engine.kit.errors import NotFound, Problem
 from algorail.engine.lang.cel import compile_cel
 from algorail.engine.plan import codec

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from algorail.engine.block.kind import Services
+from algorail.engine.kind import Services
 from algorail.engine.kit.errors import NotFound
 from algorail.engine.plan import codec
 from algorail.engine.plan.document import Plan

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from algorail.engine.block.kind import Effect
+from algorail.engine.kind import Effect
 from algorail.engine.kit.errors import AlgorailError, Conflict, InvalidInput, NotFound, PlanInvalid
 from algorail.engine.plan import codec
 from algorail.engine.plan.document import Plan, Ref, refs

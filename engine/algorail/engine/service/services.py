@@ -51,7 +51,7 @@ class LocalSecrets:
 
 
 class ProcessServices:
-    """Implements `block.kind.Services` for one process.
+    """Implements `engine.kind.Services` for one process.
 
     Args:
         home: State folder.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from algorail.engine.block.kind import BlockKind, Effect, NoConfig, Runner
+from algorail.engine.kind import BlockKind, Effect, NoConfig, Runner
 from algorail.engine.kit.clock import SYSTEM_CLOCK, Clock
 from algorail.engine.kit.errors import NotFound
 from algorail.engine.plan.signature import Port, Signature

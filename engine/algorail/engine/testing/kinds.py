@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from algorail.engine.block.kind import BlockKind, NoConfig, Runner
+from algorail.engine.kind import BlockKind, NoConfig, Runner
 from algorail.engine.kit.errors import InvalidInput, NotFound
 from algorail.engine.plan.signature import Port, Signature
 from algorail.engine.plan.types import (
@@ -74,7 +74,7 @@ SIMPLE_KINDS = (
 
 
 class SimpleKinds:
-    """A registry of given kinds; implements `block.kind.Kinds`."""
+    """A registry of given kinds; implements `engine.kind.Kinds`."""
 
     def __init__(self, *kinds: BlockKind) -> None:
         self._kinds = {kind.key: kind for kind in (kinds or SIMPLE_KINDS)}

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from algorail.engine.block.kind import BlockKind
+from algorail.engine.kind import BlockKind
 from algorail.engine.plan.check_bindings import Bindings
 from algorail.engine.plan.compat import compatible
 from algorail.engine.plan.document import (

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from algorail.engine.block.kind import Effect
+from algorail.engine.kind import Effect
 from algorail.engine.kit.clock import Clock
 from algorail.engine.plan.document import Node, Plan
 from algorail.engine.run.calls import Call

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from algorail.engine.block.kind import Services
+from algorail.engine.kind import Services
 from algorail.engine.run.compile import compile_plan
 from algorail.engine.service.library import Library
 from algorail.engine.service.loading import Loader

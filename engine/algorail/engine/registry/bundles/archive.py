@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from algorail.engine.block.kind import Effect
+from algorail.engine.kind import Effect
 from algorail.engine.kit.errors import InvalidInput, LimitExceeded
 
 MANIFEST = "bundle.json"

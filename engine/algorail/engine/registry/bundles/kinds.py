@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from algorail.engine.block.kind import BlockKind, CallContext, Kinds, NoConfig, Runner, Services
+from algorail.engine.kind import BlockKind, CallContext, Kinds, NoConfig, Runner, Services
 from algorail.engine.plan.signature import Port, Signature
 from algorail.engine.plan.types import from_schema
 from algorail.engine.registry.bundles.archive import BlockEntry, Manifest

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from algorail.engine.block.kind import BlockKind
+from algorail.engine.kind import BlockKind
 from algorail.engine.kit.errors import InvalidInput
 from algorail.engine.plan.types import to_schema
 from algorail.engine.registry.bundles.archive import BlockEntry, Bundle, Manifest, PortEntry, file_hash

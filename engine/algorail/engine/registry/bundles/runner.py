@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from algorail.engine.block.kind import Kinds
+from algorail.engine.kind import Kinds
 from algorail.engine.kit.clock import SYSTEM_CLOCK, Clock
 from algorail.engine.kit.errors import NotFound
 from algorail.engine.registry.bundles import environment

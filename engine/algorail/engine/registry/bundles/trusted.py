@@ -12,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
-from algorail.engine.block.kind import BlockKind, Runner, Services
+from algorail.engine.kind import BlockKind, Runner, Services
 from algorail.engine.kit.errors import Unavailable
 from algorail.engine.registry.bundles.archive import Manifest
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from algorail.engine.block.kind import BlockKind, Runner
+from algorail.engine.kind import BlockKind, Runner
 from algorail.engine.kit.clock import SYSTEM_CLOCK
 from algorail.engine.kit.errors import AlgorailError, NotFound
 from algorail.engine.registry.bundles import wire

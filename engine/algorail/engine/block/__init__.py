@@ -1,1 +1,0 @@
-"""What a block is: its kind, its ports, how it is called. It knows no particular block."""
