@@ -12,7 +12,7 @@ import msgspec
 from algorail.engine.kind import Effect
 from algorail.engine.kit.errors import AlgorailError, Conflict, InvalidInput, NotFound, PlanInvalid
 from algorail.engine.plan import codec
-from algorail.engine.plan.document import Plan, Ref, refs
+from algorail.engine.plan.document import MAX_DEPTH, Plan, Ref, refs
 from algorail.engine.plan.types import AnyType
 from algorail.engine.plan.values import inputs_validator
 from algorail.engine.record.codec import RecordEncoder, decode
@@ -21,10 +21,12 @@ from algorail.engine.record.shape import RecordShape
 from algorail.engine.run.compile import CompiledPlan
 from algorail.engine.run.context import RunContext
 from algorail.engine.run.outcome import RunRecord
+from algorail.engine.run.partial import bindings_of, descendants, outputs
 from algorail.engine.run.trace import Identity
 from algorail.engine.service.access import Access
 from algorail.engine.service.comparing import compare_runs
 from algorail.engine.service.invoking import Recorder
+from algorail.engine.service.library import sub_algorithms
 from algorail.engine.service.loading import Loader
 from algorail.engine.service.principal import Principal
 from algorail.engine.service.publishing import Publishing
@@ -115,8 +117,8 @@ class Replaying:
         subject = await asyncio.to_thread(self._published, before.algorithm, spec)
         inputs = await self._validated(subject.plan, _complete(before.inputs, "the inputs"))
         pins = Pins()
-        recorded = {block.node: block.output for block in before.blocks if block.error is None}
-        for node in _writers(subject.compiled):
+        recorded = outputs(subject.plan, before)
+        for node in await asyncio.to_thread(self._writers, subject.compiled):
             if node in recorded:
                 pins.values[node] = _complete(recorded[node], f"the output of {node!r}")
             else:
@@ -172,16 +174,17 @@ class Replaying:
         if source_run is not None:
             await asyncio.to_thread(self._access.run, by, source_run)
             before = await asyncio.to_thread(self._runs.record, source_run)
-        recorded = {} if before is None else {b.node: b.output for b in before.blocks if b.error is None}
+        recorded = outputs(subject.plan, before)
         pins = Pins(dict(overrides or {}))
         for pinned in pins.values:
             _require_node(subject.plan, pinned)
         if node is not None:
             subject = await asyncio.to_thread(self._only, subject, node)
-            _pin_others(pins, subject.plan, node, recorded)
+            _pin_others(pins, node, recorded)
         else:
             _pin_before(pins, subject.plan, target, {**recorded, **pins.values})
-        pins.withheld |= _writers(subject.compiled) - pins.values.keys() - {target}
+        writers = await asyncio.to_thread(self._writers, subject.compiled)
+        pins.withheld |= writers - pins.values.keys() - {target}
         given = {**(before.inputs if before else {}), **(inputs or {})}
         values = await self._needed_inputs(subject, given, pins)
         after = await self._run(subject, values, pins, reason="partial", source=source_run or "")
@@ -248,6 +251,20 @@ class Replaying:
         compiled = self._loader.compile(plan, subject.compiled.identity)
         return Subject(plan, compiled, subject.shape, subject.version, subject.plan_hash)
 
+    def _writers(self, compiled: CompiledPlan, depth: int = 1) -> set[str]:
+        """Nodes that write, themselves or through a sub-algorithm as its alias stands now.
+
+        What was true when the plan was compiled is not enough: an alias may point to a writer by now.
+        """
+        found = {node for node, call in compiled.calls.items() if call.effect is Effect.WRITE}
+        for node, name, version in sub_algorithms(compiled.plan):
+            if node.id not in found and depth < MAX_DEPTH:
+                moves = version.startswith("@")
+                number = self._router.resolve(name, version).version if moves else int(version)
+                if self._writers(self._loader.load(name, number).compiled, depth + 1):
+                    found.add(node.id)
+        return found
+
     async def _validated(self, plan: Plan, inputs: Mapping[str, Any]) -> dict[str, Any]:
         return await asyncio.to_thread(inputs_validator(plan.inputs), dict(inputs))
 
@@ -257,8 +274,7 @@ class Replaying:
         read = {link.ref for link in refs(subject.plan.result)}
         for node in subject.plan.nodes:
             if node.id in runs:
-                bindings = [*node.inputs.values(), *([node.fallback] if node.fallback else [])]
-                read |= {link.ref for binding in bindings for link in refs(binding)}
+                read |= {link.ref for binding in bindings_of(node) for link in refs(binding)}
         wanted = {name: spec for name, spec in subject.plan.inputs.items() if name in read}
         unknown = given.keys() - subject.plan.inputs.keys()
         if unknown:
@@ -266,10 +282,6 @@ class Replaying:
         values = _complete({name: given[name] for name in wanted if name in given}, "the inputs")
         checked = await asyncio.to_thread(inputs_validator(wanted), values)
         return {**dict.fromkeys(subject.plan.inputs), **checked}
-
-
-def _writers(compiled: CompiledPlan) -> set[str]:
-    return {node for node, call in compiled.calls.items() if call.effect is Effect.WRITE}
 
 
 def _complete(value: Any, what: str) -> Any:
@@ -294,31 +306,17 @@ def _require_node(plan: Plan, node: str) -> None:
 def _pin_before(pins: Pins, plan: Plan, first: str, recorded: Mapping[str, Any]) -> None:
     """Pin every recorded node that does not follow from `first`."""
     _require_node(plan, first)
-    follows = _followers(plan, first)
+    follows = descendants(plan, {first})
     for node, value in recorded.items():
-        if node not in follows and node not in pins.values and _is_node(plan, node):
+        if node not in follows and node not in pins.values:
             pins.values[node] = _complete(value, f"the output of {node!r}")
 
 
-def _pin_others(pins: Pins, plan: Plan, only: str, recorded: Mapping[str, Any]) -> None:
+def _pin_others(pins: Pins, only: str, recorded: Mapping[str, Any]) -> None:
     """Pin every recorded node but one; what the record does not hold in full stays to be computed."""
     for node, value in recorded.items():
-        if node != only and node not in pins.values and _is_node(plan, node) and is_complete(value):
+        if node != only and node not in pins.values and is_complete(value):
             pins.values[node] = value
-
-
-def _is_node(plan: Plan, name: str) -> bool:
-    return any(node.id == name for node in plan.nodes)
-
-
-def _followers(plan: Plan, first: str) -> set[str]:
-    """A node and all that depend on it; nodes stand in topological order."""
-    found = {first}
-    for node in plan.nodes:
-        bindings = [*node.inputs.values(), *([node.fallback] if node.fallback else [])]
-        if any(link.ref in found for binding in bindings for link in refs(binding)):
-            found.add(node.id)
-    return found
 
 
 __all__ = ["Replaying"]
