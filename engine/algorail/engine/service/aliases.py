@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from algorail.engine.kit.errors import Conflict, InvalidInput
+from algorail.engine.kit.errors import Conflict, InvalidInput, PlanInvalid
 from algorail.engine.kit.ids import NAME
+from algorail.engine.service.library import Library
 from algorail.engine.service.principal import Principal
 from algorail.engine.service.splits import encode_split, percentages, resplit, split_of, versions_of
 from algorail.engine.store import algorithms, aliases, audit
@@ -21,10 +22,12 @@ class Aliases:
 
     Args:
         database: Where they stand.
+        library: Knows what versions call.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, library: Library) -> None:
         self._database = database
+        self._library = library
         self.changed: list[Callable[[str], None]] = []
         """Called with an algorithm's name when one of its aliases moved."""
 
@@ -35,9 +38,16 @@ class Aliases:
             return aliases.list_all(tx, name)
 
     def point(self, by: Principal, name: str, alias: str, version: int) -> Alias:
-        """Let an alias mean one version. Raises `NotFound`, or `Conflict` if the version is archived."""
+        """Let an alias mean one version.
+
+        Raises:
+            NotFound: If the version is not there.
+            Conflict: If it is archived.
+            PlanInvalid: If it would call itself through what the aliases mean then.
+        """
         with self._database.write() as tx:
             moved = point_to(tx, by, name, alias, version)
+            self._require_no_cycle(by, moved)
         self._tell(name)
         return moved
 
@@ -48,6 +58,7 @@ class Aliases:
             InvalidInput: If the weights cannot be used.
             NotFound: If a version is not there.
             Conflict: If a version is archived.
+            PlanInvalid: If a version would call itself.
         """
         check_name(alias)
         with self._database.write() as tx:
@@ -59,6 +70,7 @@ class Aliases:
             epoch = before.epoch if before else None
             target = Target(split=encode_split(table))
             moved = aliases.point(tx, name, alias, target, author=by.key_id, epoch=epoch)
+            self._require_no_cycle(by, moved)
             _note(tx, by, "alias.split", moved)
         self._tell(name)
         return moved
@@ -69,11 +81,13 @@ class Aliases:
         Raises:
             NotFound: If there is no such alias.
             Conflict: If it never meant anything else, or what it meant is archived.
+            PlanInvalid: If what it meant would call itself by now.
         """
         with self._database.write() as tx:
             moved = aliases.rollback(tx, name, alias, author=by.key_id)
             for version in versions_of(moved):
                 require_usable(tx, name, version)
+            self._require_no_cycle(by, moved)
             _note(tx, by, "alias.rollback", moved)
         self._tell(name)
         return moved
@@ -84,6 +98,16 @@ class Aliases:
             aliases.remove(tx, name, alias, author=by.key_id)
             audit.append(tx, actor=by.key_id, action="alias.remove", subject=f"{name}@{alias}")
         self._tell(name)
+
+    def _require_no_cycle(self, by: Principal, moved: Alias) -> None:
+        """Refuse versions that lead back to their own algorithm, as publishing does. Raises `PlanInvalid`."""
+        for version in versions_of(moved):
+            plan = self._library.plan(moved.algorithm, str(version))
+            problems = self._library.nesting(plan, by) if plan is not None else []
+            if problems:
+                raise PlanInvalid(
+                    f"@{moved.name} of {moved.algorithm!r} cannot mean version {version}", problems=problems
+                )
 
     def _tell(self, name: str) -> None:
         for tell in self.changed:

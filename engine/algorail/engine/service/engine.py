@@ -144,7 +144,7 @@ class Engine:
             seconds=limits.max_deadline,
         )
         self.drafts = Drafts(self.database)
-        self.aliases = Aliases(self.database)
+        self.aliases = Aliases(self.database, self.library)
         self.keys = Keys(self.database, settings.home)
         self.audit = Audit(self.database)
         self._warmer = Warmer(self.database, self.loader, self._runner)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from algorail.engine.kind import Services
-from algorail.engine.kit.errors import NotFound
+from algorail.engine.kit.errors import Conflict, NotFound
 from algorail.engine.plan import codec
 from algorail.engine.plan.document import Plan
 from algorail.engine.plan.values import compile_validator, inputs_validator
@@ -70,6 +70,7 @@ class Loader:
         self._find = find
         self._kept = kept
         self._loaded: OrderedDict[tuple[str, int], Loaded] = OrderedDict()
+        self._opening: list[tuple[str, int]] = []
         self._shapes: dict[str, RecordShape] = {}
         self._lock = threading.RLock()
 
@@ -82,11 +83,12 @@ class Loader:
 
         Raises:
             NotFound: If there is no such version, or a kind that it names is not installed here.
+            Conflict: `sub-algorithm-cycle`, if aliases moved so that it would call itself.
         """
         with self._lock:
             found = self._loaded.get((name, version))
             if found is None:
-                found = self._loaded[name, version] = self._read(name, version)
+                found = self._loaded[name, version] = self._opened(name, version)
                 if len(self._loaded) > self._kept:
                     self._loaded.popitem(last=False)
             self._loaded.move_to_end((name, version))
@@ -123,6 +125,21 @@ class Loader:
         if len(self._shapes) > 4 * self._kept:
             self._shapes.pop(next(iter(self._shapes)))
         return shape
+
+    def _opened(self, name: str, version: int) -> Loaded:
+        """Read a version and, on the way, those that it calls: all in the thread that holds the lock."""
+        if (name, version) in self._opening:
+            path = " → ".join(f"{one} {number}" for one, number in [*self._opening, (name, version)])
+            raise Conflict(
+                f"the algorithm would call itself: {path}",
+                code="sub-algorithm-cycle",
+                cure="point one of the aliases between them to a version that does not lead back",
+            )
+        self._opening.append((name, version))
+        try:
+            return self._read(name, version)
+        finally:
+            self._opening.pop()
 
     def _read(self, name: str, version: int) -> Loaded:
         with self._database.read() as tx:

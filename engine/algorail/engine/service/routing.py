@@ -151,8 +151,10 @@ class SubAlgorithms:
         """The compiled plan. From memory, but for the first call after a move."""
         if self.loader is None:
             raise NotFound(f"there is nowhere to look for the algorithm {name!r}")
-        route = self._router.resolve(name, spec)
-        return self.loader.load(name, route.version).compiled
+        # A number is taken as it is: a version that was archived still serves those that are pinned to it.
+        moves = spec.startswith("@")
+        version = self._router.resolve(name, spec).version if moves else int(spec)
+        return self.loader.load(name, version).compiled
 
 
 def _archived(what: str) -> Conflict:
