@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -16,14 +17,23 @@ from algorail.engine.service.engine import Engine
 from algorail.engine.service.settings import EngineSettings, Settings
 from algorail.engine.testing.kinds import SIMPLE_KINDS, simple_kind
 from algorail.engine.testing.server import RunningServer, running_server
+from algorail.engine.worker.executors import executor_of
 
 VECTOR = VectorType(None)
+
+
+def _greeted(who: str) -> int:
+    if who.endswith(".invalid"):
+        raise ValueError(f"there is no {who}")
+    return len(who) // 2
+
+
 KINDS = (
     *SIMPLE_KINDS,
     simple_kind("scale", {"v": VECTOR}, VECTOR, lambda v: v * np.float32(0.5)),
     simple_kind("widen", {"v": VECTOR, "n": INTEGER}, VECTOR, lambda v, n: np.resize(v, (n,))),
     simple_kind("peak", {"v": VECTOR}, NUMBER, lambda v: float(v.max())),
-    simple_kind("greet", {"who": replace(STRING, sensitivity="pii")}, INTEGER, lambda who: len(who) // 2),
+    simple_kind("greet", {"who": replace(STRING, sensitivity="pii")}, INTEGER, _greeted),
 )
 
 
@@ -31,7 +41,7 @@ KINDS = (
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     settings = Settings(home=tmp_path_factory.mktemp("home"), engine=EngineSettings(record_arrays="summary"))
     engine = Engine(settings, kinds=InstalledKinds(points=[], extra=KINDS))
-    with running_server(settings, create_app(settings, engine=engine)) as running:
+    with running_server(settings, create_app(settings, engine=engine, executor=executor_of)) as running:
         yield running
 
 
@@ -117,3 +127,26 @@ def test_runs_of_a_sensitive_unit_are_found_by_it_and_do_not_name_it(client, bui
     assert "ada@" not in page.text + client.get(f"/v1/runs/{run_id}").text
     refused = replay(client, run_id)
     assert (refused.status_code, refused.json()["code"]) == (409, "not-on-record")
+
+
+def test_an_error_does_not_tell_what_is_sensitive(client, build):
+    who = {"type": "string", "x-sensitivity": "pii"}
+    document = build.plan("refusals", {"who": who}, [build.node("n", "greet", who="who")])
+    published = client.post("/v1/algorithms/refusals/versions", json={"plan": document, "alias": "prod"})
+    assert published.status_code == 201, published.text
+    place, body = "/v1/algorithms/refusals", {"who": "ada@home.invalid"}
+    answers = [client.post(f"{place}/invoke", json=body, headers={"idempotency-key": "again"}) for _ in "ab"]
+    answers.append(client.post(f"{place}/invoke", json=body, headers={"accept": "text/event-stream"}))
+    url = client.post(f"{place}/runs", json=body).json()["output_url"]
+    answers.append(_awaited(client, url))
+    for answer in answers:
+        assert "there is no [masked]" in answer.text
+        assert "ada@" not in answer.text
+
+
+def _awaited(client: httpx.Client, url: str) -> httpx.Response:
+    deadline = time.monotonic() + 20
+    while (answer := client.get(url)).status_code == 202:
+        assert time.monotonic() < deadline, "the run does not end"
+        time.sleep(0.02)
+    return answer

@@ -90,6 +90,7 @@ class Engine:
             options=WriterOptions(window_bytes=limits.record_window_bytes),
             encoder=self._form.encoder,
         )
+        self.told = self._form.told
         self.services = ProcessServices(settings.home, limits.blocks, clock)
         self.installed = kinds or InstalledKinds()
         self.bundles = Bundles(self.database)
@@ -113,6 +114,7 @@ class Engine:
             admission=self.admission,
             idempotency=self.idempotency,
             totals=self.totals,
+            told=self.told,
             default_deadline=limits.default_deadline,
             body_limit=limits.body_limit_bytes,
             clock=clock,

@@ -7,7 +7,7 @@ which may have to say first that an answer is coming (a stream).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -25,8 +25,8 @@ from algorail.engine.plan.values import decode, encode
 from algorail.engine.record.finished import FinishedRun, Recordable
 from algorail.engine.record.shape import RecordShape
 from algorail.engine.run.context import RunContext
-from algorail.engine.run.messages import info
-from algorail.engine.run.outcome import RunRecord, RunStatus
+from algorail.engine.run.messages import info, reason
+from algorail.engine.run.outcome import ErrorInfo, RunRecord, RunStatus
 from algorail.engine.run.trace import Identity
 from algorail.engine.service.admission import Admission
 from algorail.engine.service.calls import Answer, Call
@@ -118,6 +118,7 @@ class Invoker:
         admission: How many at once.
         idempotency: Remembers answers by key.
         totals: Counts finished runs.
+        told: What of a run's error may leave the server.
         default_deadline: Seconds for a run when neither caller nor plan says.
         body_limit: Bytes of inputs.
         clock: Where to read the time.
@@ -132,6 +133,7 @@ class Invoker:
         admission: Admission,
         idempotency: Idempotency,
         totals: RunTotals,
+        told: Callable[[RunRecord, RecordShape], ErrorInfo | None],
         default_deadline: float,
         body_limit: int,
         clock: Clock = SYSTEM_CLOCK,
@@ -142,6 +144,7 @@ class Invoker:
         self._admission = admission
         self._idempotency = idempotency
         self._totals = totals
+        self._told = told
         self._default_deadline = default_deadline
         self._body_limit = body_limit
         self._clock = clock
@@ -287,6 +290,7 @@ class Invoker:
         run: Recordable
         if error is not None:
             run = self._record(prepared, context, RunStatus.FAILED, started, error)
+            _strike(error, self._told(run, loaded.shape))
             self._totals.add(run)
         elif context.record:
             run = FinishedRun(
@@ -347,10 +351,15 @@ class Invoker:
             status=status,
             started_ns=self._clock.now_ns(),
             duration_ns=int((self._clock.monotonic() - started) * 1e9),
-            inputs={},
+            inputs=dict(prepared.inputs),
             error=failure,
             variant=choice.variant,
         )
+
+
+def _strike(error: AlgorailError, told: ErrorInfo | None) -> None:
+    if told is not None and told.message != reason(error):
+        error.message = told.message
 
 
 def _require_team(call: Call, route: Route) -> None:

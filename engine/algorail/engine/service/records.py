@@ -7,9 +7,12 @@ from collections.abc import Sequence
 
 from algorail.engine.plan import codec
 from algorail.engine.record import retention
+from algorail.engine.record.codec import decode
 from algorail.engine.record.encoder import RecordEncoder, RecordOptions
 from algorail.engine.record.masks import Masker
+from algorail.engine.record.shape import RecordShape
 from algorail.engine.record.store import RecordStore
+from algorail.engine.run.outcome import ErrorInfo, RunRecord
 from algorail.engine.service.settings import Settings
 from algorail.engine.store import algorithms
 from algorail.engine.store.constants import once
@@ -50,6 +53,14 @@ class RecordForm:
                 salt=self._salt,
             )
         )
+
+    def told(self, record: RunRecord, shape: RecordShape) -> ErrorInfo | None:
+        """A run's error as it may be told, and is recorded: its message without what is sensitive."""
+        nested = any(block.children for block in record.blocks)
+        if record.error is None or not (shape.is_sensitive or nested):
+            return record.error
+        encoded = self.encoder().encode(record, shape)
+        return decode(encoded, shape, dict(encoded.values).__getitem__).error
 
     def masked_unit(self, unit: str) -> str:
         """How runs of a unit are found where units are sensitive."""

@@ -138,7 +138,10 @@ class Worker:
             output = _answer(await plan.run(inputs, context), loaded)
         except AlgorailError as failure:
             status, error = RunStatus.FAILED, info(failure)
-        return Outcome(status, output, error, self._record(run, loaded, context, known, (status, error)))
+        record = self._record(run, loaded, context, known, (status, error))
+        if record is not None:
+            error = self._engine.told(record, loaded.shape)
+        return Outcome(status, output, error, record)
 
     async def _known(self, run: QueuedRun) -> Checkpoints:
         """What is committed; a run that nobody had before has nothing."""
