@@ -205,7 +205,8 @@ class TestIdempotency:
             assert idempotency.claim(tx, **claim, run_id="run_1").is_new
             again = idempotency.claim(tx, **claim, run_id="run_2")
             assert (again.run_id, again.is_new, again.response) == ("run_1", False, None)
-            idempotency.answer(tx, route="invoke", key="k", response=b"{}")
+            idempotency.answer(tx, route="invoke", key="k", run_id="run_1", response=b"{}")
+            idempotency.answer(tx, route="invoke", key="k", run_id="run_0", response=b"late")
             assert idempotency.claim(tx, **claim, run_id="run_2").response == b"{}"
             assert idempotency.claim(tx, **{**claim, "route": "other"}, run_id="run_3").is_new
             with pytest.raises(InvalidInput, match="another body"):

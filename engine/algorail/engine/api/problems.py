@@ -27,14 +27,12 @@ MEDIA_TYPE = "application/problem+json"
 _BY_CODE = {
     "unauthenticated": 401,
     "body-too-large": 413,
-    "json-malformed": 400,
     "method-not-allowed": 405,
     "media-type-unsupported": 415,
     "etag-mismatch": 412,
     "draft-changed": 412,
     "etag-required": 428,
     "host-not-allowed": 421,
-    "rate-limited": 429,
     "queue-full": 429,
     "archived": 410,
 }
@@ -53,7 +51,6 @@ _BY_CLASS: tuple[tuple[type[AlgorailError], int], ...] = (
 )
 
 _TITLES = {
-    400: "The request is malformed",
     401: "Who are you?",
     403: "Not allowed",
     404: "Not found",

@@ -95,6 +95,7 @@ class Idempotency:
                     tx,
                     route=_route(call),
                     key=call.idempotency_key,
+                    run_id=answer.run_id,
                     response=_write(answer),
                     kept_ns=self._kept_ns,
                 )

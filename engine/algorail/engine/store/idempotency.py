@@ -53,9 +53,11 @@ def claim(
     return Claim(run_id=row.run_id, is_new=False, response=row.response)
 
 
-def answer(tx: Connection, *, route: str, key: str, response: bytes, kept_ns: int = KEPT_NS) -> None:
-    """Keep the answer, to give it again, for `kept_ns` from now on."""
-    mine = (IDEMPOTENCY.c.route == route) & (IDEMPOTENCY.c.key == key)
+def answer(
+    tx: Connection, *, route: str, key: str, run_id: str, response: bytes, kept_ns: int = KEPT_NS
+) -> None:
+    """Keep the answer, to give it again, for `kept_ns` from now on; a run that lost its key changes nothing."""
+    mine = (IDEMPOTENCY.c.route == route) & (IDEMPOTENCY.c.key == key) & (IDEMPOTENCY.c.run_id == run_id)
     tx.execute(update(IDEMPOTENCY).where(mine).values(response=response, expires_ns=now_ns() + kept_ns))
 
 
