@@ -56,7 +56,7 @@ def claim(
 def answer(
     tx: Connection, *, route: str, key: str, run_id: str, response: bytes, kept_ns: int = KEPT_NS
 ) -> None:
-    """Keep the answer, to give it again, for `kept_ns` from now on; a run that lost its key changes nothing."""
+    """Keep a run's answer for `kept_ns` from now on, to give it again; if it lost its key, do nothing."""
     mine = (IDEMPOTENCY.c.route == route) & (IDEMPOTENCY.c.key == key) & (IDEMPOTENCY.c.run_id == run_id)
     tx.execute(update(IDEMPOTENCY).where(mine).values(response=response, expires_ns=now_ns() + kept_ns))
 
