@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from algorail.engine.kit.errors import Forbidden
 from algorail.engine.service.principal import Principal
 from algorail.engine.store import audit
 from algorail.engine.store.audit import AuditEntry
@@ -35,12 +34,7 @@ class Audit:
         Raises:
             Forbidden: If the caller's key is bound to a team: the log is one for all of them.
         """
-        if by.team:
-            raise Forbidden(
-                "the audit log is one for all teams",
-                code="team-bound",
-                cure="use a key that is bound to no team",
-            )
+        by.require_all_teams("the audit log")
         with self._database.read() as tx:
             return audit.entries(tx, action=action, subject=subject, before=before, limit=limit)
 

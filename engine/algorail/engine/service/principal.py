@@ -65,5 +65,21 @@ class Principal:
                 cure="use a key of that scope, or ask an admin for one",
             )
 
+    def require_all_teams(self, what: str) -> None:
+        """Refuse a caller that is bound to a team.
+
+        Args:
+            what: What is one for all teams, as `the audit log`.
+
+        Raises:
+            Forbidden: `team-bound`.
+        """
+        if self.team:
+            raise Forbidden(
+                f"{what} cannot be told apart by team",
+                code="team-bound",
+                cure="use a key that is bound to no team",
+            )
+
 
 __all__ = ["Principal", "Scope"]

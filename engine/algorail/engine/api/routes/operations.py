@@ -66,8 +66,9 @@ def readyz(engine: EngineDep) -> Response:
 
 
 @routes.get("/metrics")
-def get_metrics(request: Request) -> Response:
-    """Metrics in Prometheus' text format."""
+def get_metrics(request: Request, caller: Caller) -> Response:
+    """Metrics in Prometheus' text format, for keys that are bound to no team: they name every algorithm."""
+    caller.require_all_teams("the metrics")
     return Response(metrics.page(request.app.state.metrics), media_type=metrics.MEDIA_TYPE)
 
 
