@@ -121,7 +121,13 @@ def test_a_wrong_key(algorail, monkeypatch):
     assert "unauthenticated" in done.err
 
 
-def test_an_address_without_a_key(typed, monkeypatch):
+@pytest.mark.parametrize("runs_here", [False, True])
+def test_an_address_without_a_key(typed, monkeypatch, tmp_path, runs_here):
+    """The admin key of this machine's own server is not sent to another one."""
+    if runs_here:
+        (tmp_path / "state").mkdir()
+        written = '{"url": "http://127.0.0.1:8750", "key": "ark_of_this_machine"}'
+        (tmp_path / "state" / "server.json").write_text(written)
     monkeypatch.setenv("ALGORAIL_URL", "http://127.0.0.1:1")
     done = typed("runs")
     assert "server-unknown" in done.err

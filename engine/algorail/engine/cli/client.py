@@ -37,13 +37,17 @@ def address() -> Address:
         return Address(url, key)
     try:
         written = json.loads((home_folder() / SERVER_FILE).read_text(encoding="utf-8"))
-        return Address(url or written["url"], key or written["key"])
+        local = Address(written["url"], key or written["key"])
     except (OSError, ValueError, KeyError) as error:
         raise NotFound(
             "no server is known on this machine",
             code="server-unknown",
             cure="start one with `algorail up`, or set ALGORAIL_URL and ALGORAIL_API_KEY",
         ) from error
+    # The key of this machine's server is an admin's, and nothing for another one to see.
+    if url and url.rstrip("/") != local.url:
+        raise NotFound(f"there is no key for {url}", code="server-unknown", cure="set ALGORAIL_API_KEY, too")
+    return local
 
 
 class RemoteError(AlgorailError):
