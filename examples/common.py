@@ -6,11 +6,12 @@ import asyncio
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,8 +123,8 @@ class Server:
         return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=60, trust_env=False)
 
     def record_bytes(self) -> int:
-        """How large the record of all runs is on disk."""
-        return sum(file.stat().st_size for file in (self.home / "runs").rglob("*") if file.is_file())
+        """How large the record of all runs is; the write-ahead log, which is used again, does not count."""
+        return sum(map(_pages, (self.home / "runs").glob("*.db")))
 
     def curl(self, algorithm: str, body: Mapping[str, Any]) -> str:
         """A command that calls the algorithm by hand; address, key and inputs are in a file that it names."""
@@ -203,6 +204,14 @@ class StartingServer:
                 return Server(told["url"], told["key"], self.home)
             time.sleep(0.05)
         raise SystemExit(f"the server did not start:\n{(self.home / LOG).read_text(encoding='utf-8')}")
+
+
+def _pages(file: Path) -> int:
+    """Bytes of a SQLite file once its log is folded in."""
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+        (count,) = connection.execute("PRAGMA page_count").fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    return int(count * size)
 
 
 @contextmanager
