@@ -81,6 +81,10 @@ class WriterStats:
     waiting_bytes: int = 0
 
 
+HOPELESS = frozenset({"storage-full"})
+"""Failures that last: whoever waits for a commit is told at once; their runs stay in the window."""
+
+
 class _Waiter:
     """Who waits for a durable run: resolved on its own loop."""
 
@@ -319,6 +323,8 @@ class RecordWriter:
                     self._failure = error
                     with self._wake:
                         self._stats.retries += 1
+                    if error.code in HOPELESS:
+                        _settle([ready.waiter for ready in batch], self._refusal("the run is not on record"))
                     return False
                 self._discard(batch, error)
             except Exception as error:  # noqa: BLE001  # a defect of a store must not end the writer
