@@ -11,7 +11,9 @@ from algorail.engine.dsl import Algorithm
 PAGES = Path(__file__).parents[2] / "docs" / "blocks"
 
 
-@pytest.mark.parametrize("page", ["transform", "expression", "condition", "db_lookup", "http_call"])
+@pytest.mark.parametrize(
+    "page", ["transform", "expression", "condition", "db_lookup", "http_call", "sub_algorithm"]
+)
 def test_the_example_makes_a_plan(page, tmp_path):
     (example,) = re.findall(r"```python\n(.*?)```", (PAGES / f"{page}.md").read_text(), re.DOTALL)
     file = tmp_path / f"{page}_example.py"

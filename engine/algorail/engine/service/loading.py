@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -76,7 +77,11 @@ class Loader:
 
     def get(self, name: str, version: int) -> Loaded | None:
         """The version if it is in memory."""
-        return self._loaded.get((name, version))
+        found = self._loaded.get((name, version))
+        if found is not None:
+            with contextlib.suppress(KeyError):  # another thread may have let go of it just now
+                self._loaded.move_to_end((name, version))
+        return found
 
     def load(self, name: str, version: int) -> Loaded:
         """The version, from memory or from the database. Blocking.
