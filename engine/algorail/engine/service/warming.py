@@ -61,7 +61,7 @@ class Warmer:
                     await self._bundles.warm(loaded.plan.bundle)
             except AlgorailError as error:
                 log.warning("%s version %d cannot run: %s", name, version, error)
-            except Exception:  # noqa: BLE001 - one that cannot be warmed must not leave the others cold
+            except Exception:  # one that cannot be warmed must not leave the others cold
                 log.warning("%s version %d could not be made ready", name, version, exc_info=True)
 
     def _targets(self, algorithm: str) -> list[tuple[str, int]]:
