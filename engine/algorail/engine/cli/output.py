@@ -21,6 +21,10 @@ console = Console()
 errors = Console(stderr=True)
 
 
+UNBROKEN = frozenset({"run", "name", "version", "kind"})
+"""Columns that people copy from: never broken over two lines."""
+
+
 def show_json(document: Any) -> None:
     """Print a document for programs."""
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
@@ -36,7 +40,7 @@ def table(
     console.print(f"[bold]{escape(title)}[/]")
     view = Table(header_style="dim", box=None, pad_edge=False)
     for column in columns:
-        view.add_column(column, overflow="fold")
+        view.add_column(column, overflow="fold", no_wrap=column in UNBROKEN)
     for row in rows:
         view.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
     console.print(view)
