@@ -9,7 +9,6 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +17,7 @@ from rich.markup import escape
 from algorail.engine.cli.client import SERVER_FILE, Client, address
 from algorail.engine.cli.output import Json, as_size, console, show_json
 from algorail.engine.kit.errors import AlgorailError, InvalidInput, Unavailable
-from algorail.engine.kit.home import home_folder
+from algorail.engine.kit.home import home_folder, write_private
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _FREE_BYTES = 256 * 1024 * 1024
@@ -191,13 +190,3 @@ def _withdraw() -> None:
     with contextlib.suppress(OSError, ValueError):
         if json.loads(file.read_text(encoding="utf-8")).get("pid") == os.getpid():
             file.unlink()
-
-
-def write_private(file: Path, text: str) -> None:
-    """Write a file that only this user can read; it appears whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    building = file.with_name(f".{file.name}.{os.getpid()}")
-    descriptor = os.open(building, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as target:
-        target.write(text)
-    building.replace(file)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from algorail.engine.kit.errors import InvalidInput, NotFound
-from algorail.engine.kit.home import make_private
+from algorail.engine.kit.home import write_private
 from algorail.engine.service.principal import Principal, Scope
 from algorail.engine.store import audit, keys
 from algorail.engine.store.database import Database
@@ -104,15 +103,4 @@ class Keys:
         return text
 
 
-def write_private(file: Path, text: str) -> None:
-    """Write a file that only its owner can read, whatever the umask and an older file say."""
-    make_private(file.parent)
-    new = file.with_suffix(".new")
-    new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(text)
-    new.replace(file)
-
-
-__all__ = ["ADMIN_FILE", "Keys", "write_private"]
+__all__ = ["ADMIN_FILE", "Keys"]
